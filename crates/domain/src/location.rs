@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceType;
 use crate::display::{presentable, unlinked};
 use crate::reading::{Reading, Source};
-use crate::rules::names::Names;
+use crate::rules::names::{Named, Names};
 use crate::time::LocalZone;
 
 /// The location of a reading: learned names for people, ids for filters. A rules file can have better names for the ids.
@@ -36,8 +36,8 @@ impl Location {
     /// The location of a reading. A time zone of its site in `names` wins over the one of the reading.
     #[must_use]
     pub fn of(reading: &Reading<'_>, names: &Names) -> Self {
-        let local_zone = names.local_zone(reading.source.project.as_deref()).cloned();
-        Self::new(&reading.source, local_zone.unwrap_or_else(|| reading.local_zone()))
+        let learned = Self::new(&reading.source, reading.local_zone());
+        Self { local_zone: learned.local_zone(names).clone(), ..learned }
     }
 
     /// The location with the names of `source`, each made [presentable].
@@ -92,11 +92,30 @@ impl Location {
         }
     }
 
+    /// What `names` has for the zone, unless it is for another site: two sites can have a zone of the same id.
+    #[must_use]
+    pub fn zone_in<'n>(&self, names: &'n Names) -> Option<&'n Named> {
+        let declared = names.zones.get(self.zone.as_ref()?)?;
+        let sites = declared.site.as_ref().zip(self.project.as_ref());
+        sites.is_none_or(|(site, project)| site == project).then_some(declared)
+    }
+
+    /// What `names` has for the site: the one of the reading, else the one of its zone.
+    #[must_use]
+    pub fn site_in<'n>(&self, names: &'n Names) -> Option<&'n Named> {
+        names.sites.get(self.project.as_ref().or_else(|| self.zone_in(names)?.site.as_ref())?)
+    }
+
+    /// The time zone: the declared one of the site, else the learned one.
+    #[must_use]
+    pub fn local_zone<'l>(&'l self, names: &'l Names) -> &'l LocalZone {
+        self.site_in(names).and_then(|site| site.local_zone.as_ref()).unwrap_or(&self.local_zone)
+    }
+
     /// The name of the zone: the declared one, else the learned one.
     #[must_use]
     pub fn zone_name<'l>(&'l self, names: &'l Names) -> Option<&'l str> {
-        let declared = self.zone.as_ref().and_then(|zone| names.zones.get(zone)?.name.as_deref());
-        declared.or(self.zone_name.as_deref())
+        self.zone_in(names).and_then(|zone| zone.name.as_deref()).or(self.zone_name.as_deref())
     }
 
     /// The name of the device: the declared one, else the learned one.

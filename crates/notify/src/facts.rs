@@ -193,13 +193,13 @@ fn sanitized(alert: &Alert, texts: &Texts<'_>) -> Alert {
         breaches: alert.breaches.iter().map(breach).collect(),
         reasons: deduplicated(alert.reasons.iter().filter_map(|reason| presentable(&display::unlinked(reason)))),
         template: alert.template.as_deref().map(display::line).filter(|template| !template.trim().is_empty()),
-        location: sanitized_location(&alert.location),
+        location: sanitized_location(&alert.location, texts),
         ..alert.clone()
     }
 }
 
-fn sanitized_location(location: &Location) -> Location {
-    let sanitized = Location::new(&location.source(), location.local_zone.clone());
+fn sanitized_location(location: &Location, texts: &Texts<'_>) -> Location {
+    let sanitized = Location::new(&location.source(), location.local_zone(texts.names).clone());
     // A name of zero-width characters would show no location at all.
     let visible = |name: &String| !name.chars().all(is_zero_width);
     let display = sanitized.display.filter(visible);

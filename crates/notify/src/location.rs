@@ -3,7 +3,7 @@
 use super::texts::Texts;
 use domain::display::unlinked;
 use domain::location::Location;
-use domain::rules::names::{Named, Names};
+use domain::rules::names::Named;
 
 /// The names of a location as they are shown. Those of a rules file come before learned ones.
 pub(super) struct LocationNames {
@@ -20,11 +20,8 @@ pub(super) struct LocationNames {
 
 impl LocationNames {
     pub(super) fn new(location: &Location, texts: &Texts<'_>) -> Self {
-        let Names { sites, zones, devices } = texts.names;
-        let zone = location.zone.as_ref().and_then(|zone| zones.get(zone));
-        let site = location.project.as_ref().or(zone.and_then(|zone| zone.site.as_ref()));
-        let site = site.and_then(|site| sites.get(site));
-        let device = location.device.as_ref().and_then(|device| devices.get(device));
+        let (site, zone) = (location.site_in(texts.names), location.zone_in(texts.names));
+        let device = location.device.as_ref().and_then(|device| texts.names.devices.get(device));
         let name = |named: Option<&Named>, learned: &Option<String>| {
             named.and_then(|named| named.name.clone()).or_else(|| learned.as_deref().map(unlinked))
         };

@@ -75,6 +75,28 @@ fn a_declared_zone_comes_before_a_learned_one_then_the_device_then_its_id() {
 }
 
 #[test]
+fn a_declared_zone_is_not_shown_for_another_site() {
+    let of = |site: &str| {
+        let rules = format!("{NAMES}[[zone]]\nid = \"zone02\"\nname = \"Lobby\"\nsite = \"{site}\"\n");
+        let mut alert = bad_smell_at("Sensor 17");
+        alert.location.zone = Some("zone02".to_owned());
+        let rules = read_rules("rules.toml", rules.as_bytes()).unwrap();
+        firing(&rules, alert).sms
+    };
+    assert_eq!(of("project01"), "Lobby: ammonia 270 ppb (limit 200) at 13:59");
+    let elsewhere = of("project02\"\n[[site]]\nid = \"project02");
+    assert_eq!(elsewhere, "Air by the door: ammonia 270 ppb (limit 200) at 13:59");
+}
+
+#[test]
+fn a_message_has_the_time_zone_that_the_rules_have_now() {
+    let rules = NAMES.replace("name = \"Tower A\"", "time_zone = \"Asia/Tokyo\"");
+    let rules = read_rules("rules.toml", rules.as_bytes()).unwrap();
+    assert!(firing(&rules, bad_smell_at("Lobby")).sms.ends_with(" at 14:59"));
+    assert!(firing(&names(), bad_smell_at("Lobby")).sms.ends_with(" at 13:59"));
+}
+
+#[test]
 fn a_line_of_a_list_has_all_names() {
     let rules = names();
     let suppressed = SuppressedAlert { alert: bad_smell_at("Sensor 17"), resolved_at: None };

@@ -77,7 +77,7 @@ impl RuleSet {
     /// The time zone of a location: the one of its site in the rules, else the one of its readings.
     #[must_use]
     pub fn local_zone<'l>(&'l self, location: &'l Location) -> &'l LocalZone {
-        self.names.local_zone(location.project.as_deref()).unwrap_or(&location.local_zone)
+        location.local_zone(&self.names)
     }
 
     /// The audience with this id.

@@ -125,12 +125,6 @@ impl Names {
         self.zones.get(zone)?.site.as_deref()
     }
 
-    /// The time zone of the site with this id, if the file has one.
-    #[must_use]
-    pub fn local_zone(&self, site: Option<&str>) -> Option<&LocalZone> {
-        self.sites.get(site?)?.local_zone.as_ref()
-    }
-
     /// Compiles declarations, the sites before the zones. Reports an id or a name that is declared twice, and an unknown site.
     pub(super) fn compile(drafts: Vec<NameDraft>, diagnostics: &mut Diagnostics) -> Self {
         let (mut names, mut lines) = (Self::default(), HashMap::new());

@@ -140,6 +140,35 @@ fn a_declared_name_is_shown_in_place_of_a_learned_one() {
 }
 
 #[test]
+fn a_declared_zone_is_not_the_zone_of_another_site_with_the_same_id() {
+    let names = rules(NAMES).names;
+    let zone = |project: Option<&str>| {
+        let (zone, zone_name) = (Some("z1".to_owned()), Some("Learned".to_owned()));
+        let location = Location { project: project.map(Into::into), zone, zone_name, ..Location::default() };
+        location.zone_name(&names).unwrap().to_owned()
+    };
+    assert_eq!([None, Some("prj-01"), Some("prj-09")].map(zone), ["Washroom", "Washroom", "Learned"]);
+}
+
+#[test]
+fn the_time_zone_is_of_the_site_else_of_the_site_of_the_zone() {
+    let names = rules(NAMES).names;
+    let region = |source: &str| {
+        let text = format!(r#"{{"DevType":"SS","Region":"Europe/Berlin",{source}}}"#);
+        Location::of(&Reading::read(&text).unwrap(), &names).local_zone.region.unwrap()
+    };
+    for (source, expected) in [
+        (r#""PID":"prj-01""#, "Asia/Singapore"),
+        (r#""InsID":"z1""#, "Asia/Singapore"),
+        (r#""PID":"prj-09","InsID":"z1""#, "Europe/Berlin"),
+        (r#""InsID":"z2""#, "Europe/Berlin"),
+        (r#""InsID":"z3""#, "Europe/Berlin"),
+    ] {
+        assert_eq!(region(source), expected, "{source}");
+    }
+}
+
+#[test]
 fn a_name_is_unique_in_its_site() {
     let zones =
         |second: &str| format!("[[zone]]\nid = \"a\"\nname = \"Hall\"\nsite = \"s\"\n[[zone]]\nid = \"b\"\n{second}");
