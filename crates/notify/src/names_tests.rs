@@ -122,6 +122,23 @@ fn each_text_says_what_to_do() {
 }
 
 #[test]
+fn an_action_follows_a_full_stop() {
+    let of = |reason: &str| Alert { action: Some("Mop it.".to_owned()), ..bad_feedback("Lobby", &[reason]) };
+    for (reason, expected) in [
+        ("No soap", "No soap. Mop it."),
+        ("No soap.", "No soap. Mop it."),
+        ("Dirty!", "Dirty! Mop it."),
+        ("脏。", "脏。 Mop it."),
+    ] {
+        let text = firing(&RuleSet::pack(), of(reason)).default;
+        assert!(text.ends_with(&format!(" at 13:59: {expected}")), "{text}");
+    }
+    let fill = Alert { action: Some("Fill it".to_owned()), rule: "own".to_owned(), ..of("Dirty!") };
+    let both = Message::Firing { alerts: vec![of("Dirty!"), fill], blocked: 0 };
+    assert!(render(&both).default.ends_with(" Dirty! Mop it. Fill it"), "{}", render(&both).default);
+}
+
+#[test]
 fn an_sms_loses_the_action_first() {
     let name = "Ladies washroom beside the north garden, third floor, opposite of the lift that goes to the roof";
     let sms = firing(&RuleSet::pack(), with_action(bad_smell_at(name))).sms;

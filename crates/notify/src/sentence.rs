@@ -69,20 +69,15 @@ impl Facts<'_> {
         if !options.has_action || self.actions.is_empty() {
             return sentence;
         }
-        self.texts.with_action(sentence, self.actions.join("; "))
+        let ended = if is_ended(&sentence) { "yes" } else { "no" };
+        self.texts.with_action(sentence, joined(self.actions.iter().cloned()), ended)
     }
 
     pub(super) fn firing_sentence(&self, options: &SentenceOptions<'_>) -> String {
-        let mut sentence = String::new();
-        for group in self.groups.iter().take(options.max_groups) {
-            if !sentence.is_empty() {
-                sentence.push_str(if sentence.ends_with(['.', '!', '?', '。', '！', '？']) { " " } else { "; " });
-            }
-            sentence.push_str(&match &group.template {
-                Some(template) => filled(template, |name| self.placeholder(name, group, options)),
-                None => self.default_wording(group, options),
-            });
-        }
+        let mut sentence = joined(self.groups.iter().take(options.max_groups).map(|group| match &group.template {
+            Some(template) => filled(template, |name| self.placeholder(name, group, options)),
+            None => self.default_wording(group, options),
+        }));
         let omitted: usize = self.groups.iter().skip(options.max_groups).map(|group| group.alerts).sum();
         if omitted > 0 {
             sentence.push_str(&format!(" ({})", self.texts.more(omitted)));
@@ -192,6 +187,17 @@ impl Facts<'_> {
             _ => return None,
         })
     }
+}
+
+/// Whether `text` has its own full stop.
+fn is_ended(text: &str) -> bool {
+    text.ends_with(['.', '!', '?', '…', '。', '！', '？'])
+}
+
+/// `texts` as one, with a semicolon after each that has no full stop.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    let join = |text: String, next: String| text.clone() + if is_ended(&text) { " " } else { "; " } + &next;
+    texts.reduce(join).unwrap_or_default()
 }
 
 /// "3 times within 1 h".

@@ -63,7 +63,7 @@ messages! {
     "alert-repeated" alert_repeated(location, what, times, time);
     "alert-no-data" alert_no_data(location, title, duration, since);
     "with-reasons" with_reasons(text, reasons);
-    "with-action" with_action(text, action);
+    "with-action" with_action(text, action, ended);
     "more" more(count);
     "times" times(count);
     "times-within" times_within(count, within);
@@ -208,7 +208,7 @@ pub(super) fn name_key(kind: &str, id: &str) -> String {
 
 /// Whether a text may have several lines.
 pub(super) fn is_multiline(key: &str) -> bool {
-    key.ends_with("-text")
+    key.starts_with("notice-") && key.ends_with("-text")
 }
 
 /// Faults of `source` were reported when the rules were read. What is valid is used.

@@ -11,7 +11,11 @@ alert-counted = { $location }: { $what } at { $time }, counted since { $since }
 alert-repeated = { $location }: { $what }, { $times } at { $time }
 alert-no-data = { $location }: { $title } for { $duration }, since { $since }
 with-reasons = { $text }: { $reasons }
-with-action = { $text }. { $action }
+# $ended: whether the text has its own full stop.
+with-action = { $ended ->
+    [yes] { $text } { $action }
+   *[no] { $text }. { $action }
+}
 more = +{ $count } more
 times = { $count ->
     [one] 1 time
@@ -164,7 +168,7 @@ notice-nothing-arrives-text =
 
     All devices at once are rarely silent: most likely SmartClean's push does not get here any more. Until a reading comes again, no single device is reported as silent.
 
-    What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they still push to this URL with these credentials, and what they are answered.
+    What to do: see with `make test-alert` whether a push gets through. If it does, ask SmartClean whether they still push to this URL with these credentials, and which answers they get.
 notice-not-subscribed = Nobody is subscribed as { $audiences }
 notice-not-subscribed-text =
     These audiences of the rules have no confirmed subscription:
@@ -175,7 +179,7 @@ notice-not-subscribed-text =
     What to do: run make subscribe AUDIENCE={ $first } EMAIL=address, and confirm it.
 notice-set-aside = A push was not evaluated
 notice-set-aside-text =
-    { $key } could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Others of today, of which no notice says so, are in the folder set-aside as well.
+    { $key } could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Other pushes of today that were set aside are also in the folder set-aside, without a notice.
 
     The last error: { $error }
 

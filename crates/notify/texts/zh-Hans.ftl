@@ -9,7 +9,10 @@ alert-counted = { $location }：{ $what }，{ $time }，自{ $since }起累计
 alert-repeated = { $location }：{ $what }，{ $times }，{ $time }
 alert-no-data = { $location }：{ $title }已{ $duration }，自{ $since }起
 with-reasons = { $text }：{ $reasons }
-with-action = { $text }。{ $action }
+with-action = { $ended ->
+    [yes] { $text }{ $action }
+   *[no] { $text }。{ $action }
+}
 more = 另{ $count }项
 times = { $count }次
 times-within = { $within }内{ $count }次
