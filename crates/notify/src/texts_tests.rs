@@ -102,6 +102,44 @@ fn a_text_of_the_rules_file_replaces_the_built_in_one_of_its_language() {
 }
 
 #[test]
+fn a_text_is_checked_as_a_whole() {
+    let errors = |text: &str| {
+        let own = format!(
+            "[texts]\nen = '''\n{text}\n'''\n[[rule]]\nid = \"my-text\"\ntitle = \"My\"\ntypes = \"SS\"\nmetric = \"p\"\nbelow = 1\n"
+        );
+        let errors = read_rules("r", own.as_bytes()).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let repeated = |text: &str, count: usize| text.repeat(count);
+    for good in [
+        format!("title-my-text = {}", repeated("臭", 40)),
+        format!("action-spill = {}", repeated("a", 80)),
+        format!("alert = {{ $location }}{}", repeated("a", 2_000)),
+        "alert = { $location }".to_owned(),
+        "notice-set-aside-text =\n    A\n    B".to_owned(),
+        "more = (({{\"{\"}}))".to_owned(),
+    ] {
+        assert_eq!(errors(&good), "", "{good}");
+    }
+    for (bad, expected) in [
+        (format!("title-my-text = {}", repeated("臭", 41)), "is too long; use at most 40 characters, now 41"),
+        (format!("action-spill = {}", repeated("a", 81)), "is too long; use at most 80 characters, now 81"),
+        (format!("times = {}{{ $count }}{}", repeated("a", 1_500), repeated("a", 501)), "at most 2000 bytes, now 2001"),
+        (format!("times = {{ \"{}\" }}", repeated("a", 2_001)), "is too long; use at most 2000 bytes, now 2001"),
+        ("times = {\"\"}".to_owned(), "the text `times` is empty; write a text, or leave the key out"),
+        ("times = {\"\\u202E \"}".to_owned(), "the text `times` is empty"),
+        ("alert = { $what }".to_owned(), "the text `alert` does not say where; add { $location }"),
+        ("-alert = Ours".to_owned(), "`-alert` is a term; a text can have variables and selectors only"),
+        ("title-my-text =\n    A\n    B".to_owned(), "the text `title-my-text` has several lines"),
+        (format!("times = {}", repeated("{", 100_000)), "r:3:1: too many nested brackets; nest at most 50"),
+        (format!("times = {{ {}", repeated("F(", 100_000)), "too many nested brackets; nest at most 50"),
+    ] {
+        let errors = errors(&bad);
+        assert!(errors.contains(expected) && errors.lines().count() == 1, "{expected}: {errors}");
+    }
+}
+
+#[test]
 fn a_language_without_a_text_has_it_in_english() {
     let own = rules("[texts]\nde = \"subject = { $title } bei { $location }\"\nen = \"title-ammonia-lite = Smell\"");
     let rendered = bad_smell_in(&own, "de");
@@ -121,7 +159,7 @@ fn a_title_of_the_operator_is_not_translated() {
 
 #[test]
 fn a_text_never_breaks_a_line_or_commands_a_terminal() {
-    let own = rules(r#"texts = { en = 'subject = { $title }{"\u000A\u001B[31m\u202E"}' }"#);
+    let own = rules(r#"texts = { en = 'subject = { $title }: { $location }{"\u000A\u001B[31m\u202E"}' }"#);
     let subject = bad_smell_in(&own, "en").subject;
     assert!(subject.starts_with("[MEDIUM] Bad smell") && !subject.contains(domain::display::is_hidden), "{subject:?}");
 }

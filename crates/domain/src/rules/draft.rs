@@ -14,9 +14,9 @@ use super::{Block, Blocked, Join, Kind, Mention, MentionKind, RuleSet};
 use crate::severity::Severity;
 
 /// Longest title, in characters. A subject of 100 characters has room for the title and the location.
-const LONGEST_TITLE: usize = 40;
+pub const LONGEST_TITLE: usize = 40;
 /// Longest action, in characters. An SMS has room for it and the values.
-const LONGEST_ACTION: usize = 80;
+pub const LONGEST_ACTION: usize = 80;
 
 /// One or several rules files as they are written, each laid over the one before.
 #[derive(Debug, Default)]

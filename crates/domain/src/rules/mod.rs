@@ -61,6 +61,7 @@ use self::channels::{Email, Webhook};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
 use self::draft::FileDraft;
+pub use self::draft::{LONGEST_ACTION, LONGEST_TITLE};
 pub use self::hours::{Days, WeeklyHours};
 pub use self::mute::Mute;
 use self::names::Names;
