@@ -94,7 +94,7 @@ def test_block_suppresses_the_second_alert_in_a_zone_but_not_a_more_severe_one(s
         assert stack.push(in_zone(zone, "BIN", {"p": 4})).json()["alerts"] == 0
         assert stack.push(in_zone(zone, "WD", {"value": 1, "AreaP": 9})).json()["alerts"] == 1
         assert kinds_and_subjects(receive()) == [
-            ("firing", "[HIGH] Wet floor: Level 3 男厕"), ("firing", "[MEDIUM] Refill soap: Level 3 男厕"),
+            ("firing", "[HIGH] Wet floor: Level 3 男厕"), ("firing", "[MEDIUM] Soap low: Level 3 男厕"),
         ]  # fmt: skip
 
 

@@ -36,8 +36,8 @@ const SUBJECTS: [&str; 5] = [
     "[HIGH] Bad air, Bad smell: smelly",
     "[MEDIUM] 1 more alert: supplies",
     "[MEDIUM] High usage: busy",
-    "[MEDIUM] Refill soap: supplies",
-    "[OK] Refill soap: cleaned",
+    "[MEDIUM] Soap low: supplies",
+    "[OK] Soap low: cleaned",
 ];
 
 /// The progress of a process, and the step at which it is killed.

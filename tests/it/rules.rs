@@ -28,7 +28,7 @@ fn a_rule_with_a_known_id_changes_only_what_it_names() {
     assert_eq!(soap(&rules, 9.0, &json!({})), ["medium soap-low 10"]);
     assert_eq!(soap(&rules, 10.0, &json!({})), Vec::<String>::new());
     let rule = rules.rules.iter().find(|rule| rule.id == "soap-low").unwrap();
-    assert_eq!(rule.title, "Refill soap");
+    assert_eq!(rule.title, "Soap low");
 }
 
 #[test]

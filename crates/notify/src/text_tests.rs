@@ -118,9 +118,9 @@ fn the_email_has_one_reason_per_line() {
 #[test]
 fn a_value_below_its_limit_is_shown_with_the_distance() {
     let low = breach("SS", "p", 3.0, Comparison::Below, 5.0);
-    let alert = alert("soap-low", "Refill soap", Severity::Medium, &location("SS", "Gents L2"), vec![low]);
+    let alert = alert("soap-low", "Soap low", Severity::Medium, &location("SS", "Gents L2"), vec![low]);
     let [subject, _, sms] = texts(std::slice::from_ref(&alert));
-    assert_eq!(subject, "[MEDIUM] Refill soap: Gents L2");
+    assert_eq!(subject, "[MEDIUM] Soap low: Gents L2");
     assert_eq!(sms, "Gents L2: soap left 3 % (limit 5) at 13:59");
     assert!(rendered(&[alert]).email.contains("- soap left: 3 %, 2 points under the limit of 5 %\n"));
 }
@@ -128,11 +128,11 @@ fn a_value_below_its_limit_is_shown_with_the_distance() {
 #[test]
 fn a_deviation_is_shown_from_its_baseline() {
     let leans = breach("TILT", "Xt", 12.3, Comparison::Deviates, 10.0);
-    let alert = alert("tree-tilt", "Tree leans", Severity::High, &location("TILT", "Rain tree 7"), vec![leans]);
+    let alert = alert("tree-tilt", "Leaning tree", Severity::High, &location("TILT", "Rain tree 7"), vec![leans]);
     assert_eq!(
         texts(&[alert]),
         [
-            "[HIGH] Tree leans: Rain tree 7",
+            "[HIGH] Leaning tree: Rain tree 7",
             "[HIGH] Rain tree 7: tilt on X 12.3° from its baseline (limit 10) at 13:59",
             "Rain tree 7: tilt on X 12.3 deg from its baseline (limit 10) at 13:59",
         ]

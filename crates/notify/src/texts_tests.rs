@@ -150,6 +150,13 @@ fn a_language_without_a_text_has_it_in_english() {
 }
 
 #[test]
+fn a_title_is_a_state_and_an_action_is_not() {
+    for Rule { id, title, action, .. } in RuleSet::pack().rules {
+        assert_ne!(Some(&title), action.as_ref(), "{id}: \"still {title}\" is no sentence");
+    }
+}
+
+#[test]
 fn a_title_of_the_operator_is_not_translated() {
     let own = Alert { title: "Call Mr Tan".to_owned(), ..bad_smell_at("Lobby") };
     let message = Message::Firing { alerts: vec![own], blocked: 0 };

@@ -200,9 +200,9 @@ day-month-year = { $year }年{ $month }{ $day }日
 
 title-high-usage = 使用频繁
 title-bad-feedback = 差评
-title-toilet-paper-low = 补充卫生纸
-title-paper-towels-low = 补充擦手纸
-title-soap-low = 补充洗手液
+title-toilet-paper-low = 卫生纸不足
+title-paper-towels-low = 擦手纸不足
+title-soap-low = 洗手液不足
 title-bin-full = 垃圾桶将满
 title-spill = 地面有水
 title-air-unusual = 空气异常
