@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::attributes::{NAMES, attributes, values};
 use super::email::{Email, wrapped};
 use super::facts::AlertPhase;
-use super::list::{ListedAlert, counted_by_severity, groups, highest_mark, sentence, short_names, sms, sorted};
+use super::list::{
+    ListedAlert, counted_by_severity, groups, highest_mark, newest_line, sentence, short_names, sms, sorted,
+};
 use super::payload::MessagePayload;
 use super::render::Renderer;
 use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, json_size};
@@ -49,6 +51,7 @@ impl Renderer<'_> {
         let text = sentence(texts, &counted, &names, alerts.len());
         let mut blocks = vec![vec![texts.digest_explanation()]];
         blocks.extend(groups(&alerts));
+        blocks.extend(newest_line(&alerts).map(|newest| vec![newest]));
         let email = Email::new(counted.clone(), blocks);
         Rendered {
             id: format!("{:.32}", Digest::of_fields(&fields)),

@@ -201,6 +201,23 @@ fn the_json_counts_alerts_that_it_omits() {
 }
 
 #[test]
+fn a_line_has_the_time_zone_if_the_alerts_have_several() {
+    let (lobby, mut gents) = (firing(bad_smell_at("Lobby")), bad_smell_at("Gents"));
+    gents.location.local_zone.region = Some("Asia/Tokyo".to_owned());
+    let one = digest(&[&lobby, &firing(bad_smell_at("Gents"))]).email;
+    assert!(one.contains("- Gents, Bad smell: ammonia 270 ppb (limit 200) at 13:59\n"), "{one}");
+    let gents = firing(Alert { at: at("2022-06-01T06:01:00Z"), ..gents });
+    let email = digest(&[&lobby, &gents]).email;
+    for line in [
+        "- Lobby (Asia/Singapore), Bad smell: ammonia 270 ppb (limit 200) at 13:59\n",
+        "- Gents (Asia/Tokyo), Bad smell: ammonia 270 ppb (limit 200) at 15:01\n",
+        "\n\nNewest: Wed 1 June 2022, 15:01:00 (Asia/Tokyo)\n",
+    ] {
+        assert!(email.contains(line), "{line}: {email}");
+    }
+}
+
+#[test]
 fn a_digest_without_resolved_alerts_does_not_mention_them() {
     let (smell, wet) = (firing(bad_smell_at("Lobby")), firing(spill("Lobby")));
     let rendered = digest(&[&smell, &wet]);
@@ -250,6 +267,8 @@ Medium (3)
 
 Over (1)
 - Washroom 3: Bad smell is over at 14:20 (raised 13:59, lasted 21 min)
+
+Newest: Wed 1 June 2022, 14:20:00 (Asia/Singapore)
 ";
     assert_eq!(rendered.email, expected);
     assert_eq!(
@@ -353,7 +372,10 @@ fn a_notice_is_sent_by_email_only() {
     assert_eq!(attribute(&rendered, "channel"), many(&["email"]));
     assert_eq!(rendered.attributes.len(), 2);
     assert_eq!(facts(&rendered)["kind"], "notice");
-    assert_eq!(attribute(&with_text("quiet", "", "", &Texts::english()), "channel"), many(&["email"]));
+    assert_eq!(
+        attribute(&with_text("quiet", "", "", &Texts::english()), "channel"),
+        many(&["email"])
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, marked};
 use super::text::{Charset, cut_to_fit, cut_to_graphemes, utf16_units};
 use super::texts::Texts;
-use super::time::moment;
+use super::time::{date_and_time, moment, zone};
 use domain::alert::{Alert, SuppressedAlert};
 use domain::severity::Severity;
 
@@ -30,12 +30,14 @@ pub(super) struct ListedAlert<'t> {
     pub(super) resolved: Option<Timestamp>,
     /// Alerts that were suppressed with this one and are only counted.
     pub(super) more: usize,
+    /// Whether the line names the time zone.
+    has_zone: bool,
 }
 
 impl<'t> ListedAlert<'t> {
     pub(super) fn new(alert: &Alert, phase: AlertPhase, texts: &'t Texts<'t>) -> Self {
         let facts = Facts::in_phase(&Alert { template: None, ..alert.clone() }, phase, texts);
-        Self { facts, resolved: None, more: 0 }
+        Self { facts, resolved: None, more: 0, has_zone: true }
     }
 
     pub(super) fn suppressed(suppressed: &SuppressedAlert, texts: &'t Texts<'t>) -> Self {
@@ -54,11 +56,15 @@ impl<'t> ListedAlert<'t> {
 
     /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)".
     pub(super) fn line(&self) -> String {
-        let (texts, location, title) = (self.facts.texts, &self.facts.names.full(), &self.facts.titles[0]);
+        let (texts, title) = (self.facts.texts, &self.facts.titles[0]);
+        let mut location = self.facts.names.full();
+        if self.has_zone {
+            location += &format!(" ({})", zone(&self.alert().location, self.alert().at));
+        }
         // Without a measured value, the sentence has the title.
         let head = match self.facts.phase {
-            AlertPhase::Firing if !self.alert().breaches.is_empty() => texts.list_title(location, title),
-            _ => location.clone(),
+            AlertPhase::Firing if !self.alert().breaches.is_empty() => texts.list_title(location.as_str(), title),
+            _ => location,
         };
         let options = SentenceOptions { has_action: self.resolved.is_none(), ..SentenceOptions::full(&head) };
         let mut line = self.facts.sentence(&options);
@@ -80,14 +86,23 @@ impl<'t> ListedAlert<'t> {
 }
 
 /// Sorts `alerts` by severity, the highest first and resolved notices last, then by time. Shows a date with each time that is on
-/// another day than the newest.
+/// another day than the newest, and the time zone if there are several.
 pub(super) fn sorted(mut alerts: Vec<ListedAlert<'_>>) -> Vec<ListedAlert<'_>> {
     let newest = newest(&alerts);
+    let zones: HashSet<_> = alerts.iter().map(|listed| zone(&listed.alert().location, listed.alert().at)).collect();
     for listed in &mut alerts {
+        listed.has_zone = zones.len() > 1;
         listed.facts.clock = moment(listed.facts.texts, &listed.alert().location, listed.alert().at, newest);
     }
     alerts.sort_by_key(|listed| (Reverse(listed.severity()), listed.facts.at(), listed.alert().id));
     alerts
+}
+
+/// The newest time that any of `alerts` reports, with its date and time zone.
+pub(super) fn newest_line(alerts: &[ListedAlert<'_>]) -> Option<String> {
+    let newest = alerts.iter().max_by_key(|listed| listed.facts.at())?;
+    let texts = newest.facts.texts;
+    Some(texts.list_newest(date_and_time(texts, &newest.alert().location, newest.facts.at())))
 }
 
 /// The newest time that any of `alerts` reports.

@@ -3,15 +3,14 @@
 use super::attributes::{MOST_VALUES, attributes};
 use super::email::Email;
 use super::list::{
-    ListedAlert, SHORT_NAME, and_others, common_location, groups, highest_mark, newest, sentence, short_names, sms,
-    sorted, subjects,
+    ListedAlert, SHORT_NAME, and_others, common_location, groups, highest_mark, newest_line, sentence, short_names,
+    sms, sorted, subjects,
 };
 use super::payload::{AlertPayload, MessagePayload};
 use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::subject::marked;
 use super::text::{cut_to_graphemes, ids};
 use super::texts::Texts;
-use super::time::date_and_time;
 use domain::alert::{SuppressedAlert, SuppressionReason};
 use domain::location::Location;
 
@@ -67,10 +66,9 @@ fn email(
     }
     if let Some(first) = alerts.first() {
         let location = &first.alert().location;
-        let newest = texts.list_newest(date_and_time(texts, location, newest(alerts)));
         // The alerts are of several devices: no device id stands for all.
         let zone = Location { device: None, ..location.clone() };
-        blocks.push(std::iter::once(newest).chain(ids(&zone, texts)).collect());
+        blocks.push(newest_line(alerts).into_iter().chain(ids(&zone, texts)).collect());
     }
     blocks.push(listed.iter().map(|listed| texts.email_id("alert", listed.alert().id.to_string())).collect());
     Email::new(head, blocks)

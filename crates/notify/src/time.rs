@@ -31,11 +31,13 @@ pub(super) fn date(texts: &Texts<'_>, location: &Location, at: Timestamp) -> Str
 /// Local date and time to the second, with the time zone: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
 pub(super) fn date_and_time(texts: &Texts<'_>, location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.local_time(at);
-    let zone = match wall.time_zone().iana_name() {
-        Some(name) => name.to_owned(),
-        None => wall.strftime("UTC%:z").to_string(),
-    };
-    format!("{}, {} ({zone})", date(texts, location, at), wall.strftime("%H:%M:%S"))
+    format!("{}, {} ({})", date(texts, location, at), wall.strftime("%H:%M:%S"), zone(location, at))
+}
+
+/// The time zone: "Asia/Singapore", or "UTC+08:00" if only its offset is known.
+pub(super) fn zone(location: &Location, at: Timestamp) -> String {
+    let wall = location.local_zone.local_time(at);
+    wall.time_zone().iana_name().map_or_else(|| wall.strftime("UTC%:z").to_string(), str::to_owned)
 }
 
 /// The duration from `since` to `at`. Counts the minutes between the two times of day, so that it agrees with them.
