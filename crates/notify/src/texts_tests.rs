@@ -7,13 +7,15 @@ use domain::device::{DEVICE_TYPES, Unit};
 use domain::rules::{Rule, RuleSet};
 use fluent_bundle::FluentResource;
 use fluent_syntax::ast::Entry;
+use jiff::SignedDuration;
 
 use super::fixtures::*;
 use super::read_rules;
 use super::render::Renderer;
 use super::rendered::Rendered;
 use super::text::flag;
-use super::texts::{EN, MESSAGES, ZH_HANS, name_key};
+use super::texts::{EN, MESSAGES, Texts, ZH_HANS, name_key};
+use super::time::span;
 
 /// The built-in texts by language.
 const LANGUAGES: [(&str, &str); 2] = [("en", EN), ("zh-Hans", ZH_HANS)];
@@ -154,6 +156,14 @@ fn a_title_is_a_state_and_an_action_is_not() {
     for Rule { id, title, action, .. } in RuleSet::pack().rules {
         assert_ne!(Some(&title), action.as_ref(), "{id}: \"still {title}\" is no sentence");
     }
+}
+
+#[test]
+fn a_duration_selects_a_plural() {
+    let own = "[texts]\nde = '''\nduration = { $count ->\n    [one] { $count } { $unit }.\n   *[other] { $count } { $unit }n\n}\n'''";
+    let rules = rules(own);
+    let span = |seconds| span(&Texts::new("de", &rules), SignedDuration::from_secs(seconds));
+    assert_eq!([60, 120, 1_000_000_000].map(span), ["1 min.", "2 minn", "11574 daysn"]);
 }
 
 #[test]

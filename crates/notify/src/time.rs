@@ -53,8 +53,7 @@ pub(super) fn elapsed(texts: &Texts<'_>, since: Timestamp, at: Timestamp) -> Str
 pub(super) fn span(texts: &Texts<'_>, duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    // Texts, because a number has too few digits for the longest duration.
-    let one = |unit: &'static str, count: i64| texts.duration(unit, count.to_string());
+    let one = |unit: &'static str, count: i64| texts.duration(unit, count);
     let two = |[large, small]: [(&'static str, i64); 2]| match small {
         (_, 0) => one(large.0, large.1),
         _ => format!("{} {}", one(large.0, large.1), one(small.0, small.1)),
