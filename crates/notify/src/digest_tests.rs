@@ -363,7 +363,7 @@ fn a_message_is_never_split_between_digests() {
 #[test]
 fn a_notice_is_sent_by_email_only() {
     let text = "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?\nrules.toml:9:1: no such metric\n\nThe last good file stays in force.";
-    let rendered = with_text("rules-abc", "Rules refused: 2 faults", text, &Texts::english());
+    let rendered = with_text("rules-abc", |_: &Texts| "Rules refused: 2 faults".to_owned(), text, &Texts::english());
     assert_eq!(rendered.id, "rules-abc");
     assert_eq!(rendered.subject, "[NOTICE] Rules refused: 2 faults");
     assert_eq!(rendered.email, format!("Rules refused: 2 faults\n\n{text}\n"));
@@ -373,7 +373,7 @@ fn a_notice_is_sent_by_email_only() {
     assert_eq!(rendered.attributes.len(), 2);
     assert_eq!(facts(&rendered)["kind"], "notice");
     assert_eq!(
-        attribute(&with_text("quiet", "", "", &Texts::english()), "channel"),
+        attribute(&with_text("quiet", |_: &Texts| "".to_owned(), "", &Texts::english()), "channel"),
         many(&["email"])
     );
 }
@@ -382,7 +382,7 @@ fn a_notice_is_sent_by_email_only() {
 fn a_long_notice_counts_the_lines_that_it_omits() {
     let lines: Vec<String> =
         (0..2000).map(|index| format!("rules.toml:{index}:1: \"{}\u{1b}", "x".repeat(80))).collect();
-    let rendered = with_text("rules", "Rules refused", &lines.join("\r\n"), &Texts::english());
+    let rendered = with_text("rules", |_: &Texts| "Rules refused".to_owned(), &lines.join("\r\n"), &Texts::english());
     let listed = rendered.email.matches("rules.toml:").count();
     assert!(rendered.email.ends_with(&format!("\nand {} more\n", 2000 - listed)), "{listed}");
     assert!(listed > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
@@ -400,6 +400,6 @@ fn without_sms_the_email_states_the_reason_and_the_channel_attribute_omits_sms()
     assert_eq!(renderer.without_sms(by_email.clone(), SmsRefusal::QuotaUnknown), by_email);
     let unknown = renderer.without_sms(rendered, SmsRefusal::QuotaUnknown).email;
     assert!(unknown.ends_with("\nNot sent by SMS: the daily SMS quota could not be read.\n"), "{unknown}");
-    let notice = with_text("rules", "Rules refused", "1 fault", &Texts::english());
+    let notice = with_text("rules", |_: &Texts| "Rules refused".to_owned(), "1 fault", &Texts::english());
     assert_eq!(renderer.without_sms(notice.clone(), SmsRefusal::QuotaReached), notice);
 }

@@ -31,6 +31,8 @@ pub(super) struct Facts<'t> {
     pub(super) clock: String,
     /// The titles of the alerts, without duplicates.
     pub(super) titles: Vec<String>,
+    /// The titles in English, or in the language of the rules.
+    pub(super) english_titles: Vec<String>,
     /// The parts of the sentence, in order. Never empty.
     pub(super) groups: Vec<AlertGroup>,
     pub(super) phase: AlertPhase,
@@ -75,6 +77,7 @@ impl<'t> Facts<'t> {
     /// # Panics
     /// If `alerts` is empty.
     pub(super) fn new(alerts: &[Alert], texts: &'t Texts<'t>) -> Self {
+        let english_titles = deduplicated(alerts.iter().map(|alert| texts.english_title(&alert.rule, &title(alert))));
         let alerts: Vec<Alert> = alerts.iter().map(|alert| sanitized(alert, texts)).collect();
         let first = &alerts[0];
         let names = LocationNames::new(&first.location, texts);
@@ -87,6 +90,7 @@ impl<'t> Facts<'t> {
             actions: deduplicated(of_texts.filter_map(|alert| alert.action.clone())),
             clock: clock(&first.location, first.at),
             titles: deduplicated(alerts.iter().map(|alert| alert.title.clone())),
+            english_titles,
             groups: groups(&alerts),
             phase: AlertPhase::Firing,
             no_reading_since: None,
@@ -178,16 +182,13 @@ fn groups(alerts: &[Alert]) -> Vec<AlertGroup> {
 /// `alert` without characters that could break a line or command a terminal, its title in the language.
 fn sanitized(alert: &Alert, texts: &Texts<'_>) -> Alert {
     let sanitize = |text: &str| presentable(text).unwrap_or_default();
-    // Rules files are checked for blank names. A stored alert of an older release may still have one.
-    let first =
-        |names: [&str; 2], default: &str| names.into_iter().find_map(presentable).unwrap_or_else(|| default.to_owned());
     let breach = |breach: &Breach| Breach {
         metric: sanitize(&breach.metric),
-        label: first([&breach.label, &breach.metric], "value"),
+        label: first_presentable([&breach.label, &breach.metric], "value"),
         ..breach.clone()
     };
     Alert {
-        title: texts.title(&alert.rule, &first([&alert.title, &alert.rule], "Alert")),
+        title: texts.title(&alert.rule, &title(alert)),
         action: alert.action.as_deref().and_then(presentable).map(|action| texts.action(&alert.rule, &action)),
         rule: sanitize(&alert.rule),
         breaches: alert.breaches.iter().map(breach).collect(),
@@ -196,6 +197,16 @@ fn sanitized(alert: &Alert, texts: &Texts<'_>) -> Alert {
         location: sanitized_location(&alert.location, texts),
         ..alert.clone()
     }
+}
+
+/// The title as the rules have it.
+fn title(alert: &Alert) -> String {
+    first_presentable([&alert.title, &alert.rule], "Alert")
+}
+
+/// Rules files are checked for blank names. A stored alert of an older release may still have one.
+fn first_presentable(names: [&str; 2], default: &str) -> String {
+    names.into_iter().find_map(presentable).unwrap_or_else(|| default.to_owned())
 }
 
 fn sanitized_location(location: &Location, texts: &Texts<'_>) -> Location {

@@ -183,7 +183,12 @@ fn any_text_keeps_the_size_limits_in_every_kind_of_message() {
         every.extend(messages.iter().map(|message| chinese.render(message)));
         let groups = messages.iter().collect::<Vec<_>>();
         every.extend(renderer.grouped(&groups, 24 * 1024).into_iter().map(|group| renderer.digest(group)));
-        every.push(crate::notice::with_text("id", &name, &format!("{name}\n{name}"), &Texts::english()));
+        every.push(crate::notice::with_text(
+            "id",
+            |_: &Texts| name.to_owned(),
+            &format!("{name}\n{name}"),
+            &Texts::english(),
+        ));
         for rendered in every {
             assert_within_limits(&rendered, &name);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");

@@ -22,29 +22,31 @@ const LARGEST_TEXT: usize = 12 * 1024;
 const LONGEST_LINE: usize = 400;
 
 pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts<'_>) -> Rendered {
-    let (subject, text) = match notice {
+    let text = match notice {
         Notice::RulesRefused(refused) => {
             let mut faults = refused.diagnostics.clone();
             if refused.more > 0 {
                 faults.push(texts.and_more(refused.more));
             }
-            let count = refused.diagnostics.len() + refused.more;
-            (texts.rules_refused(count), texts.rules_refused_text(&refused.file, faults.join("\n")))
+            texts.rules_refused_text(&refused.file, faults.join("\n"))
         }
-        Notice::NothingArrives { since } => (texts.nothing_arrives(), texts.nothing_arrives_text(minute(*since))),
-        Notice::NotSubscribed { audiences, .. } => {
-            (texts.not_subscribed(audiences.join(", ")), texts.not_subscribed_text(audiences.join("\n"), &audiences[0]))
-        }
-        Notice::SetAside { key, reason, .. } => (texts.set_aside(), texts.set_aside_text(key, reason)),
+        Notice::NothingArrives { since } => texts.nothing_arrives_text(minute(*since)),
+        Notice::NotSubscribed { audiences, .. } => texts.not_subscribed_text(audiences.join("\n"), &audiences[0]),
+        Notice::SetAside { key, reason, .. } => texts.set_aside_text(key, reason),
         Notice::ChannelFails { channel, since, reason, .. } => {
-            let channel = channel.to_string();
-            (texts.channel_fails(&channel), texts.channel_fails_text(&channel, minute(*since), reason))
+            texts.channel_fails_text(channel.to_string(), minute(*since), reason)
         }
-        Notice::RecipientRefuses { recipient, reply, .. } => {
-            (texts.recipient_refuses(), texts.recipient_refuses_text(recipient, reply))
-        }
+        Notice::RecipientRefuses { recipient, reply, .. } => texts.recipient_refuses_text(recipient, reply),
     };
-    with_text(id, &subject, &text, texts)
+    let subject = |texts: &Texts<'_>| match notice {
+        Notice::RulesRefused(refused) => texts.rules_refused(refused.diagnostics.len() + refused.more),
+        Notice::NothingArrives { .. } => texts.nothing_arrives(),
+        Notice::NotSubscribed { audiences, .. } => texts.not_subscribed(audiences.join(", ")),
+        Notice::SetAside { .. } => texts.set_aside(),
+        Notice::ChannelFails { channel, .. } => texts.channel_fails(channel.to_string()),
+        Notice::RecipientRefuses { .. } => texts.recipient_refuses(),
+    };
+    with_text(id, subject, &text, texts)
 }
 
 fn minute(at: Timestamp) -> String {
@@ -52,8 +54,9 @@ fn minute(at: Timestamp) -> String {
 }
 
 /// A message of kind `notice` with `text` of one or several lines. Lines beyond the size limit of SNS are counted.
-pub(super) fn with_text(id: &str, subject: &str, text: &str, texts: &Texts<'_>) -> Rendered {
-    let title = presentable(subject).unwrap_or_else(|| "smartclean-push".to_owned());
+pub(super) fn with_text(id: &str, title: impl Fn(&Texts<'_>) -> String, text: &str, texts: &Texts<'_>) -> Rendered {
+    let titled = |texts: &Texts<'_>| presentable(&title(texts)).unwrap_or_else(|| "smartclean-push".to_owned());
+    let title = titled(texts);
     let lines: Vec<String> = text.lines().map(line).collect();
     let text = bounded(&lines, texts);
     let sentence = match lines.iter().find(|line| !line.is_empty()) {
@@ -69,7 +72,7 @@ pub(super) fn with_text(id: &str, subject: &str, text: &str, texts: &Texts<'_>) 
     let email = Email { text: format!("{title}\n\n{text}\n"), head: title.clone(), blocks };
     Rendered {
         id: id.to_owned(),
-        ascii_subject: subject(&ascii(&title), Charset::Gsm7, &Texts::english()),
+        ascii_subject: subject(&ascii(&titled(&Texts::english())), Charset::Gsm7, &Texts::english()),
         default: marked(texts, "notice", &sentence),
         html: email.html(&subject_unicode, "notice", texts),
         email: email.text,

@@ -19,7 +19,7 @@ impl Facts<'_> {
 
     /// The subject in printable ASCII: in English, with transliterated names.
     pub(super) fn ascii_subject(&self) -> String {
-        let titles: Vec<String> = self.titles.iter().map(|title| ascii(title)).collect();
+        let titles: Vec<String> = self.english_titles.iter().map(|title| ascii(title)).collect();
         self.subject_of(&titles, &ascii(&self.location), Charset::Gsm7, &Texts::english())
     }
 

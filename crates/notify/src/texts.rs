@@ -173,6 +173,13 @@ impl<'n> Texts<'n> {
         self.name("title", rule, title)
     }
 
+    /// The title of a rule in English, if the rules have it in English.
+    pub(super) fn english_title(&self, rule: &str, title: &str) -> String {
+        let english = if self.language == "en" { &self.own } else { &self.own_english };
+        let own = english.as_ref().and_then(|bundle| text(bundle, &name_key("title", rule), None));
+        own.map_or_else(|| title.to_owned(), Cow::into_owned)
+    }
+
     /// The action of a rule. `action` is in the rules.
     pub(super) fn action(&self, rule: &str, action: &str) -> String {
         self.name("action", rule, action)

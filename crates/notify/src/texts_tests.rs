@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::alert::notice::Notice;
 use domain::alert::{Alert, Message};
 use domain::device::{DEVICE_TYPES, Unit};
 use domain::rules::{Rule, RuleSet};
@@ -164,6 +165,25 @@ fn a_duration_selects_a_plural() {
     let rules = rules(own);
     let span = |seconds| span(&Texts::new("de", &rules), SignedDuration::from_secs(seconds));
     assert_eq!([60, 120, 1_000_000_000].map(span), ["1 min.", "2 minn", "11574 daysn"]);
+}
+
+#[test]
+fn an_ascii_subject_is_in_english() {
+    let chinese = bad_smell_in(&RuleSet::pack(), "zh-Hans");
+    assert_eq!(
+        (chinese.subject.as_str(), chinese.ascii_subject.as_str()),
+        ("[中] 异味：Lobby", "[MEDIUM] Bad smell: Lobby")
+    );
+    let own = rules("texts = { en = 'title-ammonia-lite = Smell', zh-Hans = 'title-ammonia-lite = 臭' }");
+    assert_eq!(bad_smell_in(&own, "zh-Hans").ascii_subject, "[MEDIUM] Smell: Lobby");
+    assert_eq!(bad_smell_in(&own, "en").ascii_subject, "[MEDIUM] Smell: Lobby");
+    let notice = Message::Notice(Notice::NothingArrives { since: AT.parse().unwrap() });
+    let pack = RuleSet::pack();
+    let notice = Renderer::new(&pack, "zh-Hans").render(&notice);
+    assert_eq!(
+        (notice.subject.as_str(), notice.ascii_subject.as_str()),
+        ("[通知] 没有收到数据", "[NOTICE] Nothing arrives")
+    );
 }
 
 #[test]
