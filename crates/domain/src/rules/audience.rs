@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::compile::check_id;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
 use super::hours::WeeklyHours;
 use super::names::Names;
 use super::selection::{AlertSelection, SelectionDraft};
-use super::values::severities;
+use super::values::{check_id, severities};
 use super::{Rule, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;

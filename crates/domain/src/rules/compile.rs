@@ -2,20 +2,19 @@
 
 use super::audience::compile_audiences;
 use super::change::{are_ordered, rises};
-use super::diagnostic::{Diagnostics, Position, Positioned, nearest, nearest_or_all};
-use super::draft::{FileDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft};
+use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
+use super::draft::{FileDraft, OverrideDraft, RuleDraft, SettingsDraft};
 use super::names::Names;
+use super::scope::compile_scope;
 use super::settings::{SETTINGS, Setting, Settings};
-use super::values::{LimitDraft, SeveralDraft, TestDraft};
+use super::values::{LimitDraft, SeveralDraft, TestDraft, check_id};
 use super::{Block, Condition, Join, Kind, Level, Mention, Rule, RuleSet, Scope, Test};
 use crate::breach::Comparison;
-use crate::device::{DEVICE_TYPES, DeviceType, short_name};
+use crate::device::short_name;
 use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
 
 /// Longest message template, in characters.
 const LONGEST_MESSAGE: usize = 400;
-/// Longest id, in characters.
-const LONGEST_ID: usize = 64;
 
 impl FileDraft {
     pub(super) fn compile(mut self, diagnostics: &mut Diagnostics) -> RuleSet {
@@ -67,15 +66,6 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
     })
 }
 
-pub(super) fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
-    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
-    if !id.chars().all(is_allowed) || id.len() > LONGEST_ID {
-        let message = format!("the id `{}` is not valid", id.escape_debug());
-        let suggestion = format!("use at most {LONGEST_ID} of a-z, 0-9, `-`, `.` and `_`");
-        diagnostics.suggest(position, message, suggestion);
-    }
-}
-
 fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
     let Some(title) = &draft.title else {
         let message = format!("the rule `{}` needs a `title`", draft.id.value);
@@ -103,30 +93,6 @@ fn check_message(Positioned { value: message, position }: &Positioned<String>, d
             }
         };
         diagnostics.suggest(position, message, suggestion);
-    }
-}
-
-/// The types by short name. A type that is not documented needs its provider: without one it is taken for a misspelling.
-fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) -> Vec<String> {
-    for Positioned { value: name, position } in written {
-        if DeviceType::named(short_name(name)).is_none() && !name.contains('#') {
-            let suggestion = nearest(name, DEVICE_TYPES.iter().map(|device_type| device_type.name))
-                .unwrap_or_else(|| format!("if it exists, write it with its provider: \"SMARTCLEAN#{name}\""));
-            diagnostics.suggest(position, format!("unknown device type `{name}`"), suggestion);
-        }
-    }
-    written.iter().map(|name| short_name(&name.value).to_owned()).collect()
-}
-
-pub(super) fn compile_scope(ScopeDraft(lists): &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
-    let [types, properties, sites, zones, devices] = lists.each_ref().map(|list| list.as_deref().unwrap_or_default());
-    let ids = |list: &[Positioned<String>]| list.iter().map(|id| id.value.clone()).collect();
-    Scope {
-        types: compile_types(types, diagnostics),
-        properties: ids(properties),
-        sites: ids(sites),
-        zones: ids(zones),
-        devices: ids(devices),
     }
 }
 

@@ -7,7 +7,8 @@ use super::channels::{read_email, read_webhook};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
 use super::mute::MuteDraft;
-use super::names::{NameDraft, Names};
+use super::names::NameDraft;
+use super::scope::ScopeDraft;
 use super::settings::{SETTINGS, Setting};
 use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, severities};
 use super::{Block, Blocked, Join, Kind, Mention, MentionKind, RuleSet};
@@ -43,19 +44,6 @@ pub(super) struct RuleDraft {
     pub(super) settings: SettingsDraft,
     pub(super) overrides: Vec<OverrideDraft>,
 }
-
-/// The lists of a scope and their keys, the widest first.
-const SCOPES: [(MentionKind, &str); 5] = [
-    (MentionKind::Type, "types"),
-    (MentionKind::Property, "properties"),
-    (MentionKind::Site, "sites"),
-    (MentionKind::Zone, "zones"),
-    (MentionKind::Device, "devices"),
-];
-
-/// The scope of a rule or an override: the lists of [`SCOPES`].
-#[derive(Debug, Default)]
-pub(super) struct ScopeDraft(pub(super) [Option<Vec<Positioned<String>>>; SCOPES.len()]);
 
 /// The settings that an override can change.
 #[derive(Debug, Default)]
@@ -201,33 +189,6 @@ impl OverrideDraft {
             table.diagnostics.suggest(position, "an override needs a scope", suggestion);
         }
         Some(Self { scope: ScopeDraft::read(table), settings: SettingsDraft::read(table) })
-    }
-}
-
-impl ScopeDraft {
-    /// Whether `table` has one of its lists, before they are read.
-    pub(super) fn is_in(table: &TableReader<'_, '_>) -> bool {
-        SCOPES.iter().any(|(_, key)| table.has(key))
-    }
-
-    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
-        Self(SCOPES.map(|(_, key)| table.texts(key)))
-    }
-
-    /// Replaces each name by its id. Reports unknown and ambiguous names.
-    pub(super) fn resolve(&mut self, names: &Names, diagnostics: &mut Diagnostics) {
-        for ((kind, _), list) in SCOPES.iter().zip(&mut self.0) {
-            list.iter_mut().flatten().for_each(|name| names.resolve(*kind, name, diagnostics));
-        }
-    }
-
-    pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
-        self.lists().flat_map(|(kind, ids)| ids.iter().map(move |id| Mention::new(kind, id)))
-    }
-
-    /// Each list with the kind of its ids. A list that is left out is empty.
-    pub(super) fn lists(&self) -> impl Iterator<Item = (MentionKind, &[Positioned<String>])> {
-        SCOPES.iter().zip(&self.0).map(|((kind, _), list)| (*kind, list.as_deref().unwrap_or_default()))
     }
 }
 

@@ -46,6 +46,7 @@ mod names_tests;
 mod reach;
 #[cfg(test)]
 mod schema_tests;
+mod scope;
 mod selection;
 mod settings;
 pub mod template;

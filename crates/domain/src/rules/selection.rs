@@ -1,10 +1,9 @@
 //! The alerts that an audience or a mute is about: by rule, and by the lists of a scope.
 
-use super::compile::compile_scope;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
-use super::draft::ScopeDraft;
 use super::names::Names;
+use super::scope::{ScopeDraft, compile_scope};
 use super::{MentionKind, Rule, Scope};
 use crate::location::Location;
 use crate::severity::Severity;

@@ -3,12 +3,15 @@
 use jiff::{SignedDuration, civil};
 use toml::de::DeValue;
 
-use super::diagnostic::{Position, Positioned, overwrite};
+use super::diagnostic::{Diagnostics, Position, Positioned, overwrite};
 use super::document::{SpannedValue, TableReader, number};
 use super::{Block, Join, LONGEST_BLOCK, Level};
 use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
 use crate::severity::Severity;
+
+/// Longest id, in characters.
+const LONGEST_ID: usize = 64;
 
 /// The keys of limits.
 pub(super) const COMPARISONS: [(&str, Comparison); 5] = [
@@ -22,6 +25,15 @@ pub(super) const COMPARISONS: [(&str, Comparison); 5] = [
 /// The severities by name.
 pub(super) fn severities() -> [(&'static str, Severity); 4] {
     Severity::ALL.map(|severity| (severity.as_str(), severity))
+}
+
+pub(super) fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    if !id.chars().all(is_allowed) || id.len() > LONGEST_ID {
+        let message = format!("the id `{}` is not valid", id.escape_debug());
+        let suggestion = format!("use at most {LONGEST_ID} of a-z, 0-9, `-`, `.` and `_`");
+        diagnostics.suggest(position, message, suggestion);
+    }
 }
 
 /// Reads `[rate_limit]`. The built-in rules do not set it.
