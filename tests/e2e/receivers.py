@@ -42,29 +42,29 @@ def eventually(condition, seconds=30):
 
 
 class Mailboxes:
-    """An SMTP server with TLS and a login."""
+    """An SMTP server with TLS and a login. `plain` is without TLS."""
 
-    def __init__(self, certificate, implicit_tls=False):
+    def __init__(self, certificate, implicit_tls=False, plain=False):
         self.messages = []  # (time, recipient, message)
         self.attempts = []  # recipients, also those that it refuses
         self.refused, self.greylisted = set(), set()
         self.hangs = []  # durations of the next messages
-        self.connections = 0
-        self._context, self._implicit_tls, self.port = tls(certificate), implicit_tls, free_port()
+        self.connections = self.logins = 0
+        self._context, self._implicit_tls, self._plain, self.port = tls(certificate), implicit_tls, plain, free_port()
         self._controller = None
 
     def start(self):
         def authenticate(_server, _session, _envelope, _mechanism, login):
             known = tuple(text.encode() for text in SMTP_LOGIN)
+            self.logins += 1
             is_known = isinstance(login, LoginPassword) and (login.login, login.password) == known
             return AuthResult(success=is_known, handled=False)
 
-        kind = {"ssl_context": self._context} if self._implicit_tls else {
-            "tls_context": self._context, "require_starttls": True
-        }
+        starttls = {} if self._plain else {"tls_context": self._context, "require_starttls": True}
+        kind = {"ssl_context": self._context} if self._implicit_tls else starttls
         self._controller = Controller(
             self, hostname="127.0.0.1", port=self.port, authenticator=authenticate, auth_required=True,
-            auth_require_tls=not self._implicit_tls, **kind,
+            auth_require_tls="tls_context" in kind, **kind,
         )
         self._controller.start()
         return self

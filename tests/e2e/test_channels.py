@@ -256,6 +256,17 @@ def an_unknown_secret_stops_the_start_and_a_wrong_password_sends_nothing(world):
     assert not mailboxes.messages and "hunter2" not in server.log() + tested.stdout
 
 
+@scenario
+def a_mail_server_without_tls_or_with_an_unknown_certificate_gets_no_password(world):
+    plain, unknown = world.mailboxes(plain=True).start(), world.part(Mailboxes(make_certificate(world.folder))).start()
+    for mailboxes, error in [(plain, "STARTTLS is not supported"), (unknown, "certificate")]:
+        server = world.server(mailboxes=mailboxes)
+        tested = server.run("test-alert", f"{server.url}/push")
+        assert tested.returncode == 1 and error in tested.stdout, tested
+        assert (mailboxes.logins, mailboxes.messages) == (0, [])
+        server.stop()
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_channels(running, name):
     running[name].result()
