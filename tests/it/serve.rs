@@ -668,14 +668,20 @@ fn sixty_concurrent_alerts_stay_within_rate_limit_and_sms_quota_and_none_is_lost
             });
         }
     });
+    let lines = || std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
     let by_sms = || {
-        let log = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
+        let log = lines();
         let channels =
             log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["attributes"]["channel"].clone());
         channels.filter(|channel| channel.as_array().unwrap().contains(&"sms".into())).count()
     };
+    // On a slow computer, a push that does not learn in time whether its SMS was counted sends none, and says so.
+    let assert_quota = || {
+        let unknown = lines().lines().filter(|line| line.contains("quota could not be read")).count();
+        assert!(by_sms() <= QUOTA && by_sms() + unknown >= QUOTA, "{} SMS, {unknown} unknown", by_sms());
+    };
     assert!((QUOTA + 1..=BURST).contains(&log(data.path()).len()), "{}", log(data.path()).len());
-    assert_eq!(by_sms(), QUOTA);
+    assert_quota();
     drop(server);
     // It sweeps at the start. The rest of the burst suffices for a digest.
     let server = start();
@@ -687,6 +693,6 @@ fn sixty_concurrent_alerts_stay_within_rate_limit_and_sms_quota_and_none_is_lost
     named.sort();
     named.dedup();
     assert_eq!(named.len(), 60);
-    assert_eq!(by_sms(), QUOTA, "a digest counts as well");
+    assert_quota(); // A digest counts as well.
     assert!(log(data.path()).len() <= BURST + 1);
 }
