@@ -56,7 +56,7 @@ def is_pending(subscription):
 def audiences(stack, subscription):
     """The audiences that the filter policy of a confirmed subscription names; None if it gets the messages of all."""
     attributes = stack.client("sns").get_subscription_attributes(SubscriptionArn=subscription["SubscriptionArn"])["Attributes"]
-    names = json.loads(attributes.get("FilterPolicy", "{}")).get("to")
+    names = json.loads(attributes.get("FilterPolicy") or "{}").get("to")
     return None if names is None else [name for name in names if isinstance(name, str)]
 
 
