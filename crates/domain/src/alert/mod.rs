@@ -60,7 +60,7 @@ pub struct Alert {
     /// What people should do, from the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The worst severity of its breaches.
+    /// The worst severity of its breaches; of the rule for a silence rule.
     pub severity: Severity,
     /// The breached limits; empty for a silence rule.
     pub breaches: Vec<Breach>,
@@ -69,9 +69,10 @@ pub struct Alert {
     pub trigger: Trigger,
     /// The reasons of feedback, each once.
     pub reasons: Vec<String>,
-    /// The event time of the reading, or its receipt if it has none.
+    /// The event time of the reading, or its receipt if it has none or is from the future. For a silence rule the time of the
+    /// sweep, and in its resolved notice that of the last reading.
     pub at: Timestamp,
-    /// The reading that fired the rule.
+    /// The reading that fired the rule; for a silence rule the digest of the alert's own id.
     pub reading: ReadingId,
     /// The location of the device.
     pub location: Location,
@@ -170,7 +171,7 @@ pub enum Message {
     Firing {
         /// The alerts, at least one. The worst is first.
         alerts: Vec<Alert>,
-        /// The number of alerts of the zone that were blocked since its last message, if they are only counted.
+        /// The number of suppressed alerts of the zone since its last firing message that no list contains.
         #[serde(default, skip_serializing_if = "is_zero")]
         blocked: usize,
     },
