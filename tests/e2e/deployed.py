@@ -328,7 +328,8 @@ class Deployed:
             compressed, plain = item["body"].get("B"), item["body"].get("S")
             state = json.loads(plain or zstandard.ZstdDecompressor().decompress(compressed))
             for entry in state.get("outbox", []):
-                entry["due"] = now.isoformat()
+                for delivery in entry["deliveries"].values():
+                    delivery["due"] = now.isoformat()
             item["body"] = {"S": json.dumps(state)}
             item["due"]["N"] = str(int(now.timestamp() * 1000))
             table.put_item(TableName=self.ids["StateTable"], Item=item)
