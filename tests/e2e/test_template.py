@@ -26,8 +26,10 @@ ACTIONS = {
     "delete_object": "s3:DeleteObject",
     "get_object": "s3:GetObject",
     "get_secret_value": "secretsmanager:GetSecretValue",
+    "get_subscription_attributes": "sns:GetSubscriptionAttributes",
     "get_topic_attributes": "sns:GetTopicAttributes",
     "list_objects_v2": "s3:ListBucket",
+    "list_subscriptions_by_topic": "sns:ListSubscriptionsByTopic",
     "publish_batch": "sns:Publish",
     "put_item": "dynamodb:PutItem",
     "put_object": "s3:PutObject",
@@ -40,6 +42,8 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 # The bucket of the main stack in the lake template.
 BUCKET = "arn:${AWS::Partition}:s3:::${RawBucket}"
+# Actions for which the service has no resources.
+WITHOUT_RESOURCES = {"sns:GetSubscriptionAttributes", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 # Only with a customer-managed key, or with tracing.
 OPTIONAL = {"kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
@@ -174,8 +178,7 @@ def broad_permissions(template):
             yield from (f"{where}: {action}" for action in as_list(statement["Action"]) if "*" in action)
             for resource in as_list(statement["Resource"]):
                 if resource == "*":
-                    # X-Ray has no resources for these actions.
-                    if not all(action.startswith("xray:Put") for action in as_list(statement["Action"])):
+                    if not set(as_list(statement["Action"])) <= WITHOUT_RESOURCES:
                         yield f"{where}: all resources"
                     continue
                 (function, argument), = resource.items()
