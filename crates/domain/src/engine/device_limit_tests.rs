@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::engine_tests::{at, dispenser, evaluated, quiet, rules};
+use super::fixtures::{at, dispenser, evaluated, quiet, rules};
 use super::{DEVICES_PER_ZONE, Evaluation, evaluate, sweep};
 use crate::reading::Reading;
 use crate::rules::RuleSet;

@@ -11,6 +11,8 @@ mod device_limit_tests;
 mod engine_tests;
 mod evaluation;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod implausible_tests;
 mod occurrences;
 mod policy;
@@ -18,6 +20,8 @@ mod policy;
 mod recipient_tests;
 mod suppression;
 mod sweep;
+#[cfg(test)]
+mod sweep_tests;
 mod threshold;
 mod zone;
 

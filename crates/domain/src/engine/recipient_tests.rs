@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::engine_tests::rules;
+use super::fixtures::rules;
 use super::{Evaluation, clean, evaluate, next_due, sweep};
 use crate::alert::Message;
 use crate::cleaning::Cleaning;
