@@ -365,3 +365,17 @@ fn a_suppression_keeps_its_audience_in_the_stored_state() {
     assert!(stored.contains(r#""reason":"duty""#) && stored.contains(r#""to":["day"]"#), "{stored}");
     assert_eq!(serde_json::from_str::<ZoneState>(&stored).unwrap(), zone.state);
 }
+
+#[test]
+fn an_alert_that_waited_for_two_audiences_is_sent_once_to_the_one_that_both_lead_to() {
+    let team = |id: &str| {
+        format!("[[audience]]\nid = \"{id}\"\nrules = [\"soap-low\"]\non_duty = \"06:00-08:00\"\nelse = \"z\"\n")
+    };
+    let rule = "[[rule]]\nid = \"soap-low\"\nactive = \"08:00-00:00\"\n";
+    let other = "[[audience]]\nid = \"z\"\nseverity = \"critical\"\non_duty = \"08:00-20:00\"\n";
+    let mut zone = Zone::new(&format!("{rule}{}{}{other}", team("x"), team("y")));
+    assert_eq!(zone.soap(4.0, "23 23:00"), NOTHING);
+    assert_eq!(zone.sweep("24 06:00"), NOTHING);
+    assert_eq!(zone.sweep("24 08:00"), ["firing soap-low to z"]);
+    assert_eq!(zone.sweep("24 08:01"), NOTHING);
+}

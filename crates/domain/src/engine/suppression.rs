@@ -126,7 +126,13 @@ impl ZoneEvaluator<'_> {
             }
             match now {
                 Some(to) if suppression.is_resolved_notice() => resolved.push((suppression, to)),
-                Some(to) => lists.entry((suppression.reason, to)).or_default().push(suppression),
+                Some(to) => {
+                    let list = lists.entry((suppression.reason, to)).or_default();
+                    // Several audiences that an alert waited for can lead to the same one.
+                    if list.iter().all(|listed| listed.alert.id != suppression.alert.id) {
+                        list.push(suppression);
+                    }
+                }
                 None => {}
             }
         }
