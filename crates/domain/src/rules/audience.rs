@@ -22,7 +22,7 @@ pub struct Audience {
     pub id: String,
     /// The alerts that it is told about.
     pub alerts: AlertSelection,
-    /// The mildest alerts that it is told about.
+    /// The minimum severity of its alerts.
     pub severity: Severity,
     /// When it is on duty, in local time; empty for always.
     pub on_duty: Vec<WeeklyHours>,
@@ -60,7 +60,7 @@ impl Audience {
 pub struct Recipients {
     /// The ids of the audiences that are told now.
     pub now: Vec<String>,
-    /// The ids of the audiences with nobody on duty, each with the begin of its next duty.
+    /// The ids of the audiences whose whole `else` chain is off duty, each with the start of its own next duty.
     pub later: Vec<(String, Timestamp)>,
 }
 
@@ -111,6 +111,7 @@ impl RuleSet {
         let mut recipients = Recipients::default();
         for audience in matching {
             match self.chain(audience).find(|other| other.is_on_duty(zone, now)) {
+                // Two chains can end at the same audience.
                 Some(on_duty) if recipients.now.contains(&on_duty.id) => {}
                 Some(on_duty) => recipients.now.push(on_duty.id.clone()),
                 None => recipients.later.push((audience.id.clone(), audience.next_duty(zone, now))),
@@ -204,7 +205,7 @@ pub(super) fn compile_audiences(
             .any(|id| id == draft.id.value)
         {
             let message = format!("`else` leads from `{}` back to it", draft.id.value);
-            diagnostics.suggest(position, message, "end the chain with an audience that is always on duty");
+            diagnostics.suggest(position, message, "remove one `else` of the circle");
         }
     }
     let others = || drafts.iter().filter_map(|draft| draft.otherwise.as_ref());
