@@ -10,11 +10,13 @@ use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejecti
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
 use smartclean_push::domain::rate_limit::RateLimitState;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _, StateStore as _};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 
+use crate::support::memory::MemoryPublisher;
 use crate::support::{
     CommandOutput, World, body, documents, eventually, files, gzip, now, push_to, reading_with, request_info, run,
 };
@@ -122,6 +124,23 @@ async fn messages_of_a_replay_use_up_nothing_of_the_rate_limit_and_the_sms_quota
     assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}{}", ran.out, ran.err);
     let limit: Vec<_> = documents(&file).into_iter().filter(|document| document.key == RATE_LIMIT).collect();
     assert_eq!(limit.iter().map(|document| document.body.as_str()).collect::<Vec<_>>(), [used]);
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_email_stay_in_the_state_of_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, _) = FolderStore::open(&data).unwrap();
+    let (state, email) = (data.join("state.db"), MemoryPublisher::of(Channel::Email));
+    email.set_broken(true);
+    let world = World::new().with_journaled_store(store).with_state(SqliteStore::open(&state).unwrap());
+    let ingest = world.with_publisher(AlertLog::open(&data).unwrap()).with_background(email).ingest();
+    push_to(&ingest, body(&[measured_reading("SS", "p", 3, "12:00:00")]), at("12:00:00")).await.unwrap();
+    drop(ingest);
+    let waiting = || documents(&state).into_iter().filter(|document| document.body.contains("\"email\":{")).count();
+    assert_eq!(waiting(), 1);
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "data/state.db"]);
+    assert_eq!((ran.exit, waiting()), (Some(0), 1), "{}", ran.err);
 }
 
 #[tokio::test]
