@@ -1,4 +1,4 @@
-# `make` lists all targets. They need rustup, make, python3 and a C compiler, and install everything else, pinned, into .venv.
+# `make` lists all targets. They need rustup, make, python3 and a C compiler, and install everything else, pinned, into this folder.
 
 # cargo is found without a new terminal after the installation of rustup.
 export PATH := $(PATH):$(HOME)/.cargo/bin
