@@ -9,7 +9,8 @@
 //!    together, zone by zone, by compare-and-swap.
 //! 5. [`notify::render`] renders the messages, and a publisher sends them. Unsent messages wait for the
 //!    [sweep](ingest::Ingest::sweep).
-//! 6. The response is 200 when the push is stored. After 408, 429 and 5xx a retry can help, after any other 4xx it cannot.
+//! 6. The response is 200 when the push is stored or queued. A retry can help after 408, 429, 5xx and an incomplete body (400), not
+//!    after any other 4xx.
 //!
 //! # Failures
 //! | failed component | the push is | continued by |

@@ -159,7 +159,7 @@ impl<R: RuleReader> CachedRules<R> {
     }
 
     /// Puts the accepted copy in force if the file was not accepted since the start. If there is no copy, the built-in rules are in
-    /// force if the file `is_invalid`; if the file cannot be read, nothing changes. Without an answer about the copy neither.
+    /// force if the file `is_invalid`; if the file cannot be read, nothing changes. If the copy cannot be read, nothing changes either.
     async fn fall_back(&self, is_invalid: bool) {
         let copy = match self.reader.read_accepted().await {
             Ok(copy) => copy,

@@ -18,7 +18,7 @@ const OLDER_EVERY_DAYS: i32 = 28;
 /// Time before the function's timeout in which no further objects are read: enough to write a file.
 pub const FINISHING: Duration = Duration::from_secs(180);
 
-/// Returns whether there is time left until the timeout of the function, to be called during a run.
+/// Whether a run of the function may begin another hour or read further objects: a check to call during the run.
 pub fn time_left(timeout: Instant) -> impl Fn() -> bool + Sync {
     move || Instant::now() + FINISHING < timeout
 }

@@ -151,7 +151,6 @@ impl App {
         Ok(ReceivedBody { encoding: actual_encoding(declared, &bytes), bytes, client, started, _permit: permit })
     }
 
-    /// The metrics. They show how much a building is used, so they require the same authentication as a push.
     /// The status of the process. A server also reports its channels, to clients that may push.
     async fn health(&self, parts: &Parts, context: &RequestInfo) -> Response<Bytes> {
         let mut health = json!({ "status": "ok", "version": crate::VERSION });
@@ -165,6 +164,7 @@ impl App {
         json_response(&health)
     }
 
+    /// The metrics. They show how much a building is used, so they require the same authentication as a push.
     async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
         let metrics = self.metrics.as_ref().ok_or(Problem::NotFound)?;
         self.authenticator.authenticate(&parts.headers, context).await?;

@@ -110,7 +110,7 @@ impl From<CleaningError> for Problem {
 }
 
 impl Problem {
-    /// The status: a retry can help after 408, 429 and 5xx, not after any other.
+    /// The status: a retry can help after 408, 429, 5xx and an incomplete body (400), not after any other.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status_and_code().0

@@ -60,7 +60,7 @@ const STATE_TIMEOUT: &str = "the state store did not answer in time";
 pub struct RequestInfo {
     /// Id in the response and in the logs.
     pub request_id: String,
-    /// Address of the client.
+    /// Address of the client; of an MQTT publication, client id and topic.
     pub source: String,
     /// Time of receipt.
     pub received: Timestamp,

@@ -32,7 +32,7 @@ const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const SUBSCRIPTIONS_COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Interval of listing the audiences with a subscription. A new subscription counts after it.
 const AUDIENCES_LISTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
-/// Longer than the limit of any no-data rule, so that every watched device is due within it.
+/// Longer than no-data rules wait in practice, so that every watched device is due within it.
 const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// Counts of a sweep.
@@ -92,7 +92,8 @@ impl Ingest {
         finished.map(|_| swept)
     }
 
-    /// Like [`Self::sweep`], without pending pushes, whose evaluation can take long: see [`Self::evaluate_pending`].
+    /// Like [`Self::sweep`], without the subscriptions of the topic, and without pending pushes, whose evaluation can take long: see
+    /// [`Self::evaluate_pending`].
     ///
     /// # Errors
     /// As [`Self::sweep`].

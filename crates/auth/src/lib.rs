@@ -1,5 +1,5 @@
-//! Authentication: Basic (RFC 7617), OAuth tokens (RFC 6749) and the shared access signatures of Azure Event Hubs. All functions are
-//! pure: they depend on the credentials, on the request and on the time that they are given.
+//! Authentication: Basic (RFC 7617), OAuth tokens (RFC 6749) and the shared access signatures of Azure Event Hubs. Also signs calls of
+//! the webhook. All functions are pure: they depend on the credentials, on the request and on the time that they are given.
 //!
 //! Secrets are compared by SHA-256 digest or HMAC in constant time, so that the duration says nothing about a guess.
 

@@ -9,7 +9,7 @@ use domain::digest::Digest;
 /// Most memory of one hash, in bytes. RFC 9106's second recommended option takes 64 MiB, scrypt's customary `ln=17,r=8` takes 128.
 /// The function has 512 MB.
 const MOST_MEMORY: u64 = 128 << 20;
-/// Most work of one hash, in bytes written: about half a second of one processor.
+/// Most work of one hash, in bytes of memory times passes over it: about half a second of one processor.
 const MOST_WORK: u64 = 512 << 20;
 /// Least length of a hash, in bytes.
 const LEAST_OUTPUT: usize = 16;

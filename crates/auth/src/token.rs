@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use super::credentials::Credentials;
 
-/// Lifetime of an access token, in seconds. After a client is removed, its tokens work for at most this long.
+/// Lifetime of an access token, in seconds. After a password ends, the tokens that it got work for at most this long.
 pub const ACCESS_SECONDS: i64 = 900;
 /// Lifetime of a refresh token, in seconds: 90 days. Each use gives a new one.
 const REFRESH_SECONDS: i64 = 90 * 86_400;

@@ -33,8 +33,8 @@ impl S3Archive {
     /// credentials as the AWS CLI does: environment, profiles, single sign-on, processes, and instance roles.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if `location` names no bucket, no region is configured, or the bucket cannot be listed. Its
-    /// text says what to do.
+    /// [`ArchiveError::NotRead`] if `location` names no bucket, no region is configured, or the bucket cannot be listed or has no
+    /// objects of this program. Its text says what to do.
     pub fn open(location: &str) -> Result<Self, ArchiveError> {
         let unreadable = |why: &str| ArchiveError::not_read(location, why);
         let (bucket, prefix) = parse_location(location).ok_or_else(|| unreadable("write it as s3://bucket/prefix"))?;

@@ -1,5 +1,5 @@
 //! A data folder in place of the cloud: `raw/…`, `rejected/…` and `metadata/…` with the same keys, `alerts.ndjson`, and the state
-//! in `state.db`. Also the files that an operator edits: credentials and rules.
+//! in `state.db`. Also the files that an operator edits, credentials and rules, and the channels email and webhook.
 
 mod alert_log;
 mod archive;
