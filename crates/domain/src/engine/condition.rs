@@ -13,9 +13,9 @@ pub(super) enum ConditionResult {
     Breached(Severity, Vec<Breach>),
     /// The condition is not met, but the value is not beyond the clear level (hysteresis).
     Between,
-    /// The condition is not met.
+    /// The condition is not met, and the value is beyond the clear level if there is one.
     Clear,
-    /// The reading does not have the metrics.
+    /// The condition is not met because metrics or baselines are missing: no value is within its limit.
     Unmeasured,
 }
 
