@@ -17,7 +17,7 @@ const EVICTED_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Admits the readings of at most [`DEVICES_PER_ZONE`] devices.
 pub(super) struct DeviceLimit<'r> {
     rules: &'r RuleSet,
-    /// The devices with rule state. `None` if this evaluation cannot exceed the limit: then the set is not needed.
+    /// The devices with state. `None` if this evaluation cannot exceed the limit: then the set is not needed.
     known: Option<HashSet<String, RandomState>>,
     /// The devices that can be evicted, the first to go last. Computed when the zone is full.
     idle: Option<Vec<(Timestamp, String)>>,

@@ -21,11 +21,11 @@ pub struct Evaluation {
 /// Counts of an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EvaluationStats {
-    /// Alerts in the new messages.
+    /// Raised alerts that are sent now.
     pub alerts: usize,
-    /// Suppressed alerts, for any reason.
+    /// Raised alerts that are suppressed, for any reason.
     pub suppressed: usize,
-    /// Suppressed alerts that a block suppresses.
+    /// Those of them that a block suppresses.
     pub blocked: usize,
     /// Readings that were evaluated before. They change nothing.
     pub duplicates: usize,

@@ -45,7 +45,7 @@ use super::state::{DedupWindow, OutboxEntry, ZoneState};
 /// The greatest lead of a device's clock. A reading from further in the future counts as of its receipt.
 pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// Most devices of a zone with rule state. A zone is one room, and the state of 2,000 devices fits into a DynamoDB item of
+/// Most devices of a zone with state. A zone is one room, and the state of 2,000 devices fits into a DynamoDB item of
 /// 400 KB. In a full zone, a new device evicts the one that was idle for longest, if that is 30 days and nothing of it is
 /// firing, pending, suppressed or watched for silence.
 pub const DEVICES_PER_ZONE: usize = 2_000;
