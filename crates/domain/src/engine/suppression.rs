@@ -196,7 +196,7 @@ impl ZoneEvaluator<'_> {
         self.evaluation.messages.push(OutboxEntry::new(message, to, self.now));
     }
 
-    /// Enqueues one message of these alerts, the worst first. Rules of one severity keep the order of the file.
+    /// Enqueues one message of these alerts, the worst first. Alerts of one severity keep their order.
     fn enqueue_firing(&mut self, mut alerts: Vec<Alert>, to: To) {
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         let blocked = self.evaluation.state.suppressed.take_counted();
@@ -231,7 +231,7 @@ impl ZoneEvaluator<'_> {
     }
 
     /// Removes the suppressions that a new alert replaces: the resolved notice of its rule and device and, for a threshold,
-    /// milder alerts.
+    /// alerts that are not more severe.
     fn supersede(&mut self, RaisedAlert { alert, kind, .. }: &RaisedAlert<'_>, device: &str) {
         let severity = match kind {
             Kind::Threshold => Some(alert.severity),

@@ -45,7 +45,7 @@ pub(super) fn transition(
         (Breached(severity, _), Some(Firing { severity: fired, since, .. })) if severity > fired => {
             Transition::Fire { since: *since }
         }
-        // Of two readings at the same time the worse counts, in whichever order they arrive.
+        // Of two readings at the same time, the second counts only if it is worse than the alert.
         _ if order == Some(Ordering::Equal) => Transition::Unchanged,
         (Breached(..), None | Some(Resolved { .. })) => breach(at, at, settings),
         (Breached(..), Some(Pending { since, as_of })) => {

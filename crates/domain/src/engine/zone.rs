@@ -269,8 +269,8 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
     reading.reasons().iter().filter_map(|reason| presentable(reason)).collect()
 }
 
-/// Creates the no-data alert, at `at`, of a device whose last reading was at `since`. No reading raised it, so the hash of its own
-/// id takes the place of a reading's id.
+/// Creates the no-data alert, at `at`, of a device whose last reading was at `since`. No reading raised it, so the digest of its
+/// cause takes the place of a reading's id.
 pub(super) fn no_data_alert(
     rule: &Rule,
     settings: &Settings,
