@@ -78,7 +78,7 @@ fn a_sum_begins_with_its_first_value() {
     let happened = [("UM", "count", 30.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 10.0, "10:45")];
     let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:30") }];
     assert_eq!(triggers_of(&pack, &happened), expected);
-    // What was carried over has been there since then.
+    // The part that is carried over counts since then.
     let carrying = rules("[[rule]]\nid = \"high-usage\"\ncarry = true\n");
     let happened = [("UM", "count", 34.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 6.0, "10:45")];
     let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:00") }];
@@ -135,7 +135,7 @@ fn a_reading_at_the_time_of_a_cleaning_is_not_evaluated() {
 fn a_cleaning_resolves_what_came_before_it_and_nothing_after() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nresolved = true\n");
     let state = after(&rules, &[("UM", "count", 29.0, "10:10"), ("SS", "p", 4.0, "10:10")]);
-    // The rest to thirty, and the number of alerts that a cleaning resolves.
+    // The alerts of one more person.
     let count =
         |state: &ZoneState| evaluated(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {

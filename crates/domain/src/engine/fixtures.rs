@@ -63,7 +63,7 @@ pub(super) fn triggers(messages: &[OutboxEntry]) -> Vec<Trigger> {
     messages.iter().flat_map(|entry| triggers(&entry.message)).collect()
 }
 
-/// These rules, with no other silence rule.
+/// These rules without blocks and without the built-in silence rule.
 pub(super) fn quiet(text: &str) -> RuleSet {
     rules(&format!("block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n{text}"))
 }

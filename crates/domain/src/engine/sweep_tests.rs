@@ -50,7 +50,7 @@ fn readings_of_a_watched_device_are_expected_until_it_is_silent() {
     let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
     let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
     assert!(expects_readings(&rules, &state));
-    // What is known may be older than the truth by a quarter.
+    // The recorded time can be a quarter of `after` too old.
     assert_eq!(next_due(&rules, &state), Some(at("15:00")));
     assert_eq!(sweep(&rules, state.clone(), at("14:59"), true).stats.alerts, 0);
     assert_eq!(sweep(&rules, state.clone(), at("15:00"), false).stats.alerts, 0, "nothing arrives from anywhere");
@@ -163,7 +163,7 @@ fn more_than_forty_suppressed_alerts_are_one_message_with_the_number_of_the_rest
         _ => None,
     };
     assert_eq!(released(&night), Some((40, 3)));
-    // Where all that have a name are over, the zone's next alert says how many more there were.
+    // If all named alerts are over, the zone's next alert contains the number of the others.
     let over = (0..40)
         .fold(night, |state, number| evaluated(&rules, &state, &dispenser(number, 90.0, "14:00"), "14:00").state);
     assert_eq!(released(&over), None);
