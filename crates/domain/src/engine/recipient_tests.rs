@@ -289,7 +289,7 @@ fn alerts_of_several_devices_that_wait_for_a_duty_are_one_list_for_each_audience
     }
     assert_eq!(zone.sent.len(), 0);
     let sent = zone.sweep("24 07:00");
-    // Of 84 suppressions, one for each audience, 40 are named. Each list has the number of the others.
+    // Of 84 suppressions, two for each device, 40 are named. Each list has the number of the others.
     let [one, other] = &sent[..] else { panic!("{sent:?}") };
     assert!(one.starts_with("Duty soap-low+") && one.ends_with(" 44 to all-day"), "{one}");
     assert!(other.starts_with("Duty soap-low+") && other.ends_with(" 44 to day"), "{other}");

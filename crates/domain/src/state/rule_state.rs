@@ -23,7 +23,7 @@ pub enum RuleState {
     NoData(NoData),
 }
 
-/// The state of a threshold rule. Readings at or before `as_of` are too late to change it.
+/// The state of a threshold rule. Readings before `as_of` are too late to change it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ThresholdState {
@@ -58,7 +58,7 @@ pub enum ThresholdState {
     },
     /// The breach is over. Kept so that an older reading that arrives late does not fire the rule again.
     Resolved {
-        /// The time of the reading that ended the breach.
+        /// The time of the reading or the cleaning that ended the breach.
         as_of: Timestamp,
     },
 }
