@@ -57,7 +57,7 @@ fn one_limit_in_place_of_several_severities_needs_a_severity() {
     {
         assert_eq!((errors(&change(good)), errors(&within(good))), (vec![], vec![]), "{good}");
     }
-    // What an override changes is what applies there without it.
+    // An override changes the settings that apply there without it.
     let table = "[[rule.override]]\nsites = \"tower\"\nbelow = { medium = 20, high = 10 }\n";
     let soap =
         |more: &str| format!("[[rule]]\nid = \"soap-low\"\n{table}[[rule.override]]\nzones = \"lobby\"\n{more}\n");

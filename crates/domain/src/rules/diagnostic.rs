@@ -121,8 +121,8 @@ pub(super) struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Runs `check` for the rule whose id is at `position`. If an override conflicts with the built-in rule that it extends,
-    /// the error is reported at the override: users cannot edit built-in rules.
+    /// Runs `check` for the rule whose id is at `position`. An error in another file, that of the built-in rule, is reported at
+    /// `position`: users cannot edit built-in rules.
     pub(super) fn within_rule<T>(&mut self, position: &Position, check: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.errors.len();
         let result = check(self);

@@ -87,7 +87,8 @@ pub struct RuleSet {
     pub max_age: SignedDuration,
     /// How blocked alerts are reported.
     pub blocked: Blocked,
-    /// The time without any reading from anywhere after which a notice is sent. Silence rules do not fire during it.
+    /// The time without any reading from anywhere after which a notice is sent. Silence rules then do not fire until a reading
+    /// arrives.
     pub quiet_after: SignedDuration,
     /// The rate limit of messages.
     pub rate_limit: RateLimit,
@@ -107,7 +108,7 @@ pub struct RuleSet {
     pub audiences: Vec<Audience>,
     /// The alerts that are not sent for a time.
     pub mutes: Vec<Mute>,
-    /// Faults that do not refuse the file, in its order.
+    /// The warnings of the file, in its order.
     pub warnings: Vec<Diagnostic>,
     /// Every rule id, declared id and id in a scope, with its position.
     pub mentions: Vec<Mention>,
