@@ -23,7 +23,7 @@
 //! # Guarantees
 //! - Everything that is authenticated and within the size limit is stored, even if it is no batch.
 //! - A malformed item does not affect the others.
-//! - However often it is sent, the same body is one object, and the same cause has one alert id.
+//! - However often a body is sent, its readings are one object, and the same cause has one alert id.
 //! - Every stored batch is evaluated, and every due message is sent at least once, even after a crash.
 //!
 //! # Modules

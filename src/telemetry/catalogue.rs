@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-/// The target of log events with measurements. They are logged at any verbosity.
+/// The target of log events with measurements. At any verbosity, the function logs them and `serve` collects their numbers.
 pub const MEASURED: &str = "measured";
 
 /// How the measurements of one metric are combined.

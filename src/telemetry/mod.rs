@@ -9,7 +9,7 @@
 //! for pushes and for later evaluations (also in `counts` there). Update docs/metrics.md, which a test compares with the catalogue, and record the
 //! golden: `make goldens RECORD=yes`.
 //!
-//! No line contains a body, a header or a credential. Therefore the levels of other crates are limited to `info`: below it, the
+//! No line contains a body, a credential, or of a header more than the client's name. Therefore the levels of other crates are limited to `info`: below it, the
 //! Lambda runtime logs whole events and the AWS SDK whole requests.
 
 mod catalogue;

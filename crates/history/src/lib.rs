@@ -16,7 +16,7 @@ pub use self::period::Period;
 pub use self::pushes::{ArchivedPush, Round, read_pushes};
 use domain::archive::{EXTENSION, ObjectKey, unpack};
 
-/// Most objects in memory at a time.
+/// Most objects that are read at a time.
 const OBJECTS_AT_ONCE: usize = 512;
 
 /// A data folder or a bucket with stored objects.
