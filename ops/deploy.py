@@ -14,9 +14,10 @@ def main(stack, template, parameters):
 
 
 def lake(stack, template, parameters):
-    """Deploys the lake as a second stack, `NAME-lake`, with the bucket and the operations topic of the main stack."""
+    """Deploys the lake as a second stack, `NAME-lake`, with the bucket and, unless `Alarms=no`, the operations topic of the main stack."""
     outputs = stack.outputs()
-    given = parameters | {"RawBucket": outputs["RawBucketName"], "OperationsTopicArn": outputs["OperationsTopicArn"]}
+    topic = "" if parameters.get("Alarms") == "no" else outputs["OperationsTopicArn"]
+    given = parameters | {"RawBucket": outputs["RawBucketName"], "OperationsTopicArn": topic}
     lake = Stack(f"{stack.name}-lake", stack.region)
     _sam_deploy(lake, template, settings.with_defaults(settings.template_parameters(template), given))
     outputs = lake.outputs()

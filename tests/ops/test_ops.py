@@ -347,6 +347,30 @@ def test_link_of_another_topic_or_without_a_token_is_refused(link):
     assert sns.calls == []
 
 
+@pytest.mark.parametrize(
+    "parameters, topic", [({"Alarms": "no"}, ""), ({"Alarms": "yes"}, f"{TOPIC}-operations"), ({}, f"{TOPIC}-operations")]
+)
+def test_lake_has_its_alarm_unless_alarms_are_off(monkeypatch, parameters, topic):
+    class MainStack:
+        name, region = "smartclean-push", "ap-southeast-1"
+
+        def outputs(self):
+            return {"OperationsTopicArn": f"{TOPIC}-operations", "RawBucketName": "raw"}
+
+    class LakeStack:
+        def __init__(self, name, region):
+            assert name == "smartclean-push-lake"
+
+        def outputs(self):
+            return {"LakeWorkGroup": "w", "LakeDatabase": "d"}
+
+    deployed = []
+    monkeypatch.setattr(deploy, "Stack", LakeStack)
+    monkeypatch.setattr(deploy, "_sam_deploy", lambda stack, template, values: deployed.append(values))
+    deploy.lake(MainStack(), "lake.yaml", parameters)
+    assert [(values["OperationsTopicArn"], values["RawBucket"]) for values in deployed] == [(topic, "raw")]
+
+
 def test_unknown_parameter_is_refused_before_the_deploy():
     with pytest.raises(CommandError, match="have no parameter AlertEmail2"):
         deploy.main(None, None, {"AlertEmail2": "b@example.com", "AlertEmail": "a@example.com"})
