@@ -60,6 +60,11 @@ def in_force(stack):
     return None if _read(stack, KEY) is None else _read(stack, ACCEPTED)
 
 
+def is_newest_in_force(stack):
+    """Whether the function uses the newest rules. It accepts new ones within a minute, or refuses them."""
+    return _read(stack, KEY) in (None, in_force(stack))
+
+
 def _read(stack, key, version=None):
     """The text of a version. Without `version`: the text of the current one, or None if the object does not exist."""
     selected = {"VersionId": version} if version else {}

@@ -63,6 +63,11 @@ def audiences(stack, subscription):
 def _check_audience(stack, audience):
     """Raises CommandError if the rules that the function uses do not have the audience."""
     known = [each["id"] for each in tomllib.loads((rules.in_force(stack) or b"").decode()).get("audience", [])]
+    if audience not in known and not rules.is_newest_in_force(stack):
+        raise CommandError(
+            f"The rules in force have no audience {audience!r}. The function does not use the newest rules yet.",
+            'wait a minute, and run the command again. If it fails again, the notice "Rules refused" lists the errors in the rules.',
+        )
     if audience not in known:
         nearest = difflib.get_close_matches(audience, known, n=1)
         have = f"the rules have {', '.join(known)}" if known else "the rules have no [[audience]]; run make rules FILE=... first"

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from ops import ROOT, CommandError, credentials, deploy, report, settings, state, subscriptions
+from ops.rules import ACCEPTED, KEY
 
 TOPIC = "arn:aws:sns:ap-southeast-1:123456789012:alerts"
 
@@ -203,8 +204,9 @@ def test_missing_aws_credentials_are_reported_with_a_remedy(tmp_path):
 class FakeSns:
     """SNS with the given subscriptions. It records calls."""
 
-    def __init__(self, *subscriptions, policies=None, rules=""):
-        self._policies, self._rules = policies or {}, rules
+    def __init__(self, *subscriptions, policies=None, rules="", newest_rules=None):
+        self._policies = policies or {}
+        self._rules = {ACCEPTED: rules, KEY: rules if newest_rules is None else newest_rules}
         self._listed = [
             {"Protocol": protocol, "Endpoint": endpoint, "SubscriptionArn": arn} for protocol, endpoint, arn in subscriptions
         ]
@@ -217,7 +219,7 @@ class FakeSns:
         return self
 
     def get_object(self, Bucket, Key):
-        return {"Body": io.BytesIO(self._rules.encode())}
+        return {"Body": io.BytesIO(self._rules[Key].encode())}
 
     def get_subscription_attributes(self, SubscriptionArn):
         return {"Attributes": self._policies.get(SubscriptionArn, {})}
@@ -274,6 +276,13 @@ def test_unknown_audience_is_refused_with_the_nearest_one():
         with pytest.raises(CommandError, match=f"no audience '{audience}'") as refused:
             subscriptions.subscribe(sns, address("email", "a@example.com"), {}, audience)
         assert re.search(hint, str(refused.value)) and sns.calls == []
+
+
+def test_audience_of_rules_that_are_not_in_force_yet_is_refused_until_they_are():
+    sns = FakeSns(rules="", newest_rules=RULES)
+    with pytest.raises(CommandError, match="does not use the newest rules yet") as refused:
+        subscriptions.subscribe(sns, address("email", "a@example.com"), {}, "day")
+    assert sns.calls == [] and "wait a minute" in str(refused.value)
 
 
 def test_address_can_have_several_audiences_and_one_that_gets_everything_is_not_restricted(capsys):

@@ -27,14 +27,15 @@ class Stack:
 
 
 @pytest.mark.parametrize(
-    ("objects", "expected"),
+    ("objects", "expected", "is_newest"),
     [
-        ({}, None),
-        ({rules.KEY: b"new and broken", rules.ACCEPTED: b"old"}, b"old"),
-        ({rules.KEY: b"broken from the start"}, None),
+        ({}, None, True),
+        ({rules.KEY: b"new", rules.ACCEPTED: b"new"}, b"new", True),
+        ({rules.KEY: b"new or broken", rules.ACCEPTED: b"old"}, b"old", False),
+        ({rules.KEY: b"new or broken from the start"}, None, False),
         # After the rules file was deleted, the built-in rules apply.
-        ({rules.ACCEPTED: b"old"}, None),
+        ({rules.ACCEPTED: b"old"}, None, True),
     ],
 )
-def test_rules_in_force_are_those_that_the_function_uses(objects, expected):
-    assert rules.in_force(Stack(objects)) == expected
+def test_rules_in_force_are_those_that_the_function_uses(objects, expected, is_newest):
+    assert (rules.in_force(Stack(objects)), rules.is_newest_in_force(Stack(objects))) == (expected, is_newest)
