@@ -86,7 +86,7 @@ class MiniStack:
         # host name.
         self.endpoint = f"https://127.0.0.1:{self.port}"
         self.mqtt_port = free_port()
-        self.certificate, key = make_certificate(folder)
+        self.certificate, self.key = make_certificate(folder)
         self.environment = environment(
             self.endpoint,
             GATEWAY_PORT=str(self.port),
@@ -101,7 +101,7 @@ class MiniStack:
             STATE_DIR=str(folder / "state"),
             USE_SSL="1",
             MINISTACK_SSL_CERT=str(self.certificate),
-            MINISTACK_SSL_KEY=str(key),
+            MINISTACK_SSL_KEY=str(self.key),
             # The certificate that the SAM CLI and the function trust. The function inherits this environment.
             AWS_CA_BUNDLE=str(self.certificate),
             REQUESTS_CA_BUNDLE=str(self.certificate),

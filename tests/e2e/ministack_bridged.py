@@ -2,6 +2,7 @@
 
 - Email and SMS: writes each message to such a subscription as a line of the file $POSTBOX. MiniStack only logs them, after it applied
   the filter policy and selected the text of the protocol.
+- An unconfirmed subscription is listed with "PendingConfirmation" in place of its ARN. MiniStack lists its ARN.
 - sns:Publish authorizes PublishBatch ("Grants permission to both publish and publish batch" in the service authorization reference).
   MiniStack requires an action sns:PublishBatch, which does not exist.
 - Policies can use the condition key s3:if-none-match. MiniStack does not have it.
@@ -49,6 +50,20 @@ class Postbox(logging.Handler):
 
 sns._build_envelope = build_and_record
 sns.logger.addHandler(Postbox())
+
+list_subscriptions_by_topic = sns._list_subscriptions_by_topic
+
+
+def list_with_pending(params):
+    status, headers, body = list_subscriptions_by_topic(params)
+    topic, _ = sns._get_topic(sns._p(params, "TopicArn"))
+    for subscription in (topic or {}).get("subscriptions", []):
+        if not subscription["confirmed"]:
+            body = body.replace(subscription["arn"].encode(), b"PendingConfirmation")
+    return status, headers, body
+
+
+sns._list_subscriptions_by_topic = list_with_pending
 
 extract_iam_action = iam_actions.extract_iam_action
 

@@ -106,23 +106,17 @@ class Mailboxes:
         return [message["Subject"] for _, to, message in self.messages if recipient in (None, to)]
 
 
-class Hook:
-    """A webhook receiver with TLS. It verifies each call with the published library."""
+class Receiver:
+    """An HTTP server that keeps what is posted to it. It has TLS if it has a certificate."""
 
-    def __init__(self, certificate):
-        self.calls = []  # (time, id, body), also those that it does not accept
-        self.paths = []
-        self.responses = []  # (status, headers, delay) of the next calls
+    def __init__(self, certificate=None):
+        self.posts = []  # (path, headers, body)
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                record = Webhook(WEBHOOK_SECRET).verify(body, dict(self.headers.items()))
-                receiver.paths.append(self.path)
-                receiver.calls.append((time.monotonic(), self.headers["webhook-id"], record))
-                status, headers, delay = receiver.responses.pop(0) if receiver.responses else (204, {}, 0)
-                time.sleep(delay)
+                status, headers = receiver.receive(self.path, self.headers, body)
                 self.send_response(status)
                 for name, value in {"Content-Length": "0", **headers}.items():
                     self.send_header(name, value)
@@ -132,13 +126,37 @@ class Hook:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.socket = tls(certificate).wrap_socket(self._server.socket, server_side=True)
+        if certificate:
+            self._server.socket = tls(certificate).wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"https://127.0.0.1:{self._server.server_port}/smartclean"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_port}/smartclean"
+
+    def receive(self, path, headers, body):
+        """Takes a request. Returns the status and the headers of the response."""
+        self.posts.append((path, headers, body))
+        return 200, {}
 
     def stop(self):
         self._server.shutdown()
         self._server.server_close()
+
+
+class Hook(Receiver):
+    """A webhook receiver with TLS. It verifies each call with the published library."""
+
+    def __init__(self, certificate):
+        self.calls = []  # (time, id, body), also those that it does not accept
+        self.paths = []
+        self.responses = []  # (status, headers, delay) of the next calls
+        super().__init__(certificate)
+
+    def receive(self, path, headers, body):
+        record = Webhook(WEBHOOK_SECRET).verify(body, dict(headers.items()))
+        self.paths.append(path)
+        self.calls.append((time.monotonic(), headers["webhook-id"], record))
+        status, headers, delay = self.responses.pop(0) if self.responses else (204, {}, 0)
+        time.sleep(delay)
+        return status, headers
 
     def subjects(self):
         return [record["subject"] for _, _, record in self.calls]
