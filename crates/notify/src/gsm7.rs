@@ -66,7 +66,7 @@ pub(crate) fn as_gsm7(text: String) -> String {
     if septets(&plain).is_some() { plain } else { text }
 }
 
-/// Replaces typographic punctuation by plain: curly quotes, dashes, the ellipsis, special spaces. Letters do not change. Word
+/// Replaces typographic punctuation by plain: curly quotes, dashes, the middle dot, the ellipsis, special spaces. Letters do not change. Word
 /// processors add such marks, and one of them would switch a message to UCS-2.
 #[must_use]
 pub fn with_plain_marks(text: &str) -> String {
@@ -75,7 +75,7 @@ pub fn with_plain_marks(text: &str) -> String {
         match character {
             '\u{2018}'..='\u{201b}' | '\u{2032}' | '`' | '´' => plain.push('\''),
             '\u{201c}'..='\u{201f}' | '\u{2033}' | '«' | '»' => plain.push('"'),
-            '\u{2010}'..='\u{2015}' | '\u{2212}' => plain.push('-'),
+            '\u{2010}'..='\u{2015}' | '\u{2212}' | '·' => plain.push('-'),
             '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => plain.push(' '),
             '…' => plain.push_str("..."),
             // Zero width: soft hyphen, zero-width space, word joiner.

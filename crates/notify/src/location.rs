@@ -14,7 +14,8 @@ pub(super) struct LocationNames {
     pub(super) floor: Option<String>,
     /// The notes of site, zone and device, for cleaners.
     pub(super) notes: Vec<String>,
-    /// The name in sentences: of the zone, else of the device, else the id or the type of the device.
+    /// The name in sentences: of the zone, after its site if another zone has the same name; else of the device, else the id or
+    /// the type of the device.
     pub(super) short: String,
 }
 
@@ -27,12 +28,21 @@ impl LocationNames {
         };
         let declared = [site, zone, device].into_iter().flatten();
         let (zone_name, device_name) = (name(zone, &location.zone_name), name(device, &location.display));
-        let short = zone_name.clone().or_else(|| device_name.clone()).unwrap_or_else(|| match &location.device {
+        let site_name = name(site, &None);
+        let is_ambiguous = |name: &String| {
+            let others = texts.names.zones.iter().filter(|(id, _)| Some(*id) != location.zone.as_ref());
+            others.into_iter().any(|(_, other)| other.name.as_ref() == Some(name))
+        };
+        let unique_zone = zone_name.as_ref().map(|zone| match &site_name {
+            Some(site) if is_ambiguous(zone) => format!("{site} · {zone}"),
+            _ => zone.clone(),
+        });
+        let short = unique_zone.or_else(|| device_name.clone()).unwrap_or_else(|| match &location.device {
             Some(device) => texts.device_id(unlinked(device)),
             None => texts.unnamed_device(texts.device(location.device_title())),
         });
         Self {
-            site: name(site, &None),
+            site: site_name,
             zone: zone_name,
             device: device_name,
             floor: zone.and_then(|zone| zone.floor.clone()),

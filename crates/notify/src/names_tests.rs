@@ -89,6 +89,24 @@ fn a_declared_zone_is_not_shown_for_another_site() {
 }
 
 #[test]
+fn the_site_stands_before_a_zone_whose_name_another_site_has_too() {
+    let other = |name: &str| {
+        let site = "[[site]]\nid = \"project02\"\nname = \"Tower B\"\n";
+        let zone = format!("[[zone]]\nid = \"zone02\"\nsite = \"project02\"\nname = \"{name}\"\n");
+        let names = NAMES.replace("floor = \"2\"", "floor = \"2\"\nsite = \"project01\"");
+        firing(&read_rules("rules.toml", format!("{names}{site}{zone}").as_bytes()).unwrap(), bad_smell_at("Sensor 17"))
+    };
+    let same = other("Level 2 Male Washroom");
+    assert_eq!(same.subject, "[MEDIUM] Bad smell: Tower A · Level 2 Male Washroom");
+    assert_eq!(same.ascii_subject, "[MEDIUM] Bad smell: Tower A * Level 2 Male Washroom");
+    assert!(same.sms.starts_with("Tower A - Level 2 Male Washroom: "), "{}", same.sms);
+    assert!(same.email.contains("Where: Tower A · Level 2 Male Washroom · Air by the door\n"), "{}", same.email);
+    let different = other("Level 2 Ladies");
+    assert_eq!(different.subject, "[MEDIUM] Bad smell: Level 2 Male Washroom");
+    assert!(different.sms.starts_with("Level 2 Male Washroom: "), "{}", different.sms);
+}
+
+#[test]
 fn a_message_has_the_time_zone_that_the_rules_have_now() {
     let rules = NAMES.replace("name = \"Tower A\"", "time_zone = \"Asia/Tokyo\"");
     let rules = read_rules("rules.toml", rules.as_bytes()).unwrap();
