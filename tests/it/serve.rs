@@ -555,11 +555,14 @@ fn a_test_alert_passes_every_step() {
     let send =
         |url: &str, password: &str| command(&["test-alert", url]).env("PUSH_PASSWORD", password).output().unwrap();
     let output = send(&url, &password);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stdout, b"log: written\n");
+    let nobody =
+        "error: the alert is in the log alone, so nobody is notified; add [email] or [webhook] to the rules file";
+    assert!(failed(&output).starts_with(nobody), "{output:?}");
     let alerts = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
     let alert: Value = serde_json::from_str(alerts.lines().next().unwrap()).unwrap();
     assert_eq!(alert["attributes"]["channel"], json!(["email", "sms"]), "the command promises both");
-    assert_eq!(send(&url, &password).status.code(), Some(0), "a second test raises an alert again");
+    assert_eq!(send(&url, &password).stdout, b"log: written\n", "a second test raises an alert again");
     assert!(failed(&send(&url, "wrong")).contains("401"));
     assert!(failed(&send(&url.replace("/push", "/pull"), &password)).contains("ends in /push"));
     assert!(server.end().1.contains("this is a test, nothing is wrong"));

@@ -85,6 +85,10 @@ fn delivered(endpoint: &Endpoint, before: &BTreeMap<String, ChannelReport>) -> R
             }
         }
         return match failed[..] {
+            [] if before.keys().all(|name| name == "log") => Err(Failure::new(
+                "the alert is in the log alone, so nobody is notified; add [email] or [webhook] to the rules file: \
+                 docs/operate.md, \"Own server: who is told\"",
+            )),
             [] => Ok(()),
             _ => Err(Failure::new(format!("{} did not send the test alert; the server retries", failed.join(" and ")))),
         };
