@@ -1,7 +1,8 @@
 //! The dispatcher: sends messages from the outboxes, one by one while tokens last, else in digests. The others wait.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::iter::repeat_n;
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
 use crate::domain::state::{Channel, EntryId, ZoneState};
 use crate::notify::render::{Renderer, SmsRefusal};
-use crate::notify::rendered::Rendered;
 
 /// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
 const LARGEST_DIGEST: usize = 64 * 1024;
@@ -88,7 +88,8 @@ impl Dispatcher<'_> {
     /// two or more, each for one token.
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
         waiting.sort_by_key(|message| message.entry.message.urgency());
-        let renderer = self.renderer();
+        let rules = self.evaluator.rules;
+        let renderers: Vec<_> = rules.languages().into_iter().map(|language| Renderer::new(rules, language)).collect();
         // A digest is for people who all miss each of its messages.
         let recipients = |message: &OutboxMessage| (message.entry.to.clone(), self.done(message).to_vec());
         let mut first: HashMap<_, usize> = HashMap::new();
@@ -97,7 +98,7 @@ impl Dispatcher<'_> {
         }
         waiting.sort_by_cached_key(|message| first[&recipients(message)]);
         let of_recipients = waiting.chunk_by(|one, other| recipients(one) == recipients(other));
-        let fewest: Vec<usize> = of_recipients.flat_map(|group| fewest_messages(&renderer, group)).collect();
+        let fewest: Vec<usize> = of_recipients.flat_map(|group| fewest_messages(&renderers, group)).collect();
         let severities = waiting.iter().map(|message| message.entry.message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
         let tokens = self.evaluator.tokens(severities, requester).await;
@@ -136,26 +137,29 @@ impl Dispatcher<'_> {
         if groups.is_empty() {
             return delivery;
         }
-        let rendered = self.render_groups(&groups).await.into_iter();
-        let messages = rendered.zip(&groups).map(|(rendered, group)| {
-            let (to, done) =
-                group.first().map_or((&[][..], &[][..]), |message| (&message.entry.to, self.done(message)));
-            OutgoingMessage { rendered, to: to.to_vec(), done: done.to_vec() }
-        });
-        let outcomes = self.publisher.publish(self.evaluator.rules, &messages.collect::<Vec<_>>()).await;
-        let (mut sent, mut unfinished) = (Vec::new(), Vec::new());
-        for (group, outcome) in groups.iter().zip(&outcomes) {
-            if outcome.is_refused_by_all() {
-                delivery.failed += 1;
-                sent.extend(group);
-            } else if outcome.failure.is_none() {
-                delivery.messages += 1;
-                delivery.digests += usize::from(group.len() > 1);
+        let rendered = self.render_groups(&groups).await;
+        let messages = rendered.concat();
+        let mut outcomes = self.publisher.publish(self.evaluator.rules, &messages).await;
+        for (message, outcome) in messages.into_iter().zip(&mut outcomes) {
+            if outcome.failure.is_none() {
+                outcome.done = message.to;
+            }
+        }
+        let (mut sent, mut unfinished, mut of_groups) = (Vec::new(), Vec::new(), outcomes.iter());
+        for (group, messages) in groups.iter().zip(&rendered) {
+            let of_group: Vec<_> = of_groups.by_ref().take(messages.len()).collect();
+            for outcome in &of_group {
+                let is_sent = outcome.failure.is_none() && !outcome.is_refused_by_all();
+                delivery.messages += usize::from(is_sent);
+                delivery.digests += usize::from(is_sent && group.len() > 1);
+                delivery.failed += usize::from(!is_sent);
+            }
+            if of_group.iter().filter(|outcome| outcome.failure.is_none()).count() == messages.len() {
                 sent.extend(group);
             } else {
-                delivery.failed += 1;
                 group.iter().for_each(|message| delivery.count_unsent(message, self.evaluator.now));
-                unfinished.extend(group.iter().map(|message| (message, outcome)));
+                unfinished
+                    .extend(group.iter().flat_map(|message| of_group.iter().map(move |outcome| (message, *outcome))));
             }
         }
         let channel = self.evaluator.channel;
@@ -199,7 +203,8 @@ impl Dispatcher<'_> {
                 Notice::RecipientRefuses { recipient: recipient.clone(), reply: reply.clone(), day }
             })
             .collect();
-        let oldest = unfinished.iter().min_by_key(|(message, _)| message.entry.created);
+        let failed = unfinished.iter().filter(|(_, outcome)| outcome.failure.is_some());
+        let oldest = failed.min_by_key(|(message, _)| message.entry.created);
         if let Some((OutboxMessage { entry, .. }, PublishOutcome { failure: Some(error), .. })) = oldest
             && now.duration_since(entry.created) >= ANNOUNCED_AFTER
         {
@@ -212,42 +217,72 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota. It goes to
-    /// everybody if one of its audiences has no confirmed subscription, so that no alert is lost.
-    async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Rendered> {
-        let renderer = self.renderer();
-        let to = || groups.iter().filter_map(|group| Some(&group.first()?.entry.to));
-        let subscribed = match self.evaluator.channel {
-            Channel::Sns if to().any(|to| !to.is_empty()) => Some(subscribed_audiences(self.evaluator.store).await),
+    /// Renders the message of each group in each language of its recipients who miss it. It goes out by SMS if it is severe enough
+    /// and within the daily quota. It goes to everybody if one of its audiences has no confirmed subscription, so that no alert is
+    /// lost.
+    async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Vec<OutgoingMessage>> {
+        let Evaluator { rules, channel, store, .. } = self.evaluator;
+        let subscribed = match channel {
+            Channel::Sns if groups.iter().any(|group| !audiences(group).is_empty()) => {
+                Some(subscribed_audiences(store).await)
+            }
             _ => None,
         };
         let is_subscribed = |id: &String| subscribed.as_ref().is_none_or(|subscribed| subscribed.contains(id));
-        let of_group = |group: &Vec<OutboxMessage>| {
-            let messages = messages(group);
-            let rendered =
-                if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
-            let to = group.iter().take(1).flat_map(|message| &message.entry.to);
-            let rendered = if to.clone().all(is_subscribed) { rendered.with_to(to) } else { rendered };
-            let worst = messages.iter().map(|message| message.severity()).max();
-            if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
+        let recipients = |group: &Vec<OutboxMessage>| {
+            let to = Some(audiences(group)).filter(|to| to.iter().all(is_subscribed)).unwrap_or_default();
+            self.recipients(to)
         };
-        let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
+        let recipients: Vec<_> = groups.iter().map(recipients).collect();
+        let languages: BTreeSet<&str> = recipients.iter().flat_map(|recipients| recipients.keys().copied()).collect();
+        let renderers: BTreeMap<_, _> =
+            languages.into_iter().map(|language| (language, Renderer::new(rules, language))).collect();
+        let of_group = |(group, recipients): (&Vec<OutboxMessage>, BTreeMap<&str, Vec<String>>)| {
+            let (messages, done) = (messages(group), group.first().map_or(&[][..], |message| self.done(message)));
+            let worst = messages.iter().map(|message| message.severity()).max();
+            let missed =
+                recipients.into_iter().filter(|(_, to)| to.is_empty() || to.iter().any(|to| !done.contains(to)));
+            let in_language = |(language, to): (_, Vec<String>)| {
+                let renderer = &renderers[language];
+                let rendered =
+                    if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
+                let rendered = if channel == Channel::Email { rendered } else { rendered.with_to(&to) };
+                let rendered = if worst < Some(rules.sms_from) { rendered.by_email_only() } else { rendered };
+                (renderer, OutgoingMessage { rendered, to, done: done.to_vec() })
+            };
+            missed.map(in_language).collect()
+        };
+        let mut outgoing: Vec<Vec<_>> = groups.iter().zip(recipients).map(of_group).collect();
         // Only a topic sends SMS, and the log has what a topic would send.
-        if !matches!(self.evaluator.channel, Channel::Sns | Channel::Log) {
-            return rendered;
+        if matches!(channel, Channel::Sns | Channel::Log) {
+            let by_sms = || outgoing.iter().flatten().filter(|(_, message)| message.rendered.goes_by_sms());
+            let granted = self.evaluator.sms(by_sms().count()).await;
+            let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
+            let by_sms = outgoing.iter_mut().flatten().filter(|(_, message)| message.rendered.goes_by_sms());
+            for (renderer, message) in by_sms.skip(granted.unwrap_or_default()) {
+                message.rendered = renderer.without_sms(message.rendered.clone(), cause);
+            }
         }
-        let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
-        let granted = self.evaluator.sms(wanted).await;
-        let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
-        let by_sms = rendered.iter_mut().filter(|rendered| rendered.goes_by_sms());
-        for rendered in by_sms.skip(granted.unwrap_or_default()) {
-            *rendered = renderer.without_sms(rendered.clone(), cause);
-        }
-        rendered
+        outgoing.into_iter().map(|group| group.into_iter().map(|(_, message)| message).collect()).collect()
     }
 
-    fn renderer(&self) -> Renderer<'_> {
-        Renderer::new(self.evaluator.rules, "en")
+    /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
+    /// webhook get one message.
+    fn recipients(&self, to: &[String]) -> BTreeMap<&str, Vec<String>> {
+        let Evaluator { rules, channel, .. } = self.evaluator;
+        let all: Vec<(&str, &str)> = match channel {
+            Channel::Email => rules.email_recipients(to).into_iter().map(|(address, of)| (of, address)).collect(),
+            Channel::Sns => to.iter().map(|id| (rules.language(slice::from_ref(id)), id.as_str())).collect(),
+            Channel::Log | Channel::Webhook => to.iter().map(|id| (rules.language(to), id.as_str())).collect(),
+        };
+        let mut by_language: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (language, recipient) in all {
+            by_language.entry(language).or_default().push(recipient.to_owned());
+        }
+        if by_language.is_empty() {
+            by_language.insert(rules.language(to), Vec::new());
+        }
+        by_language
     }
 
     /// Removes sent messages from the outboxes, and records when to try again and for whom. If that fails, the sweep sends them
@@ -303,12 +338,19 @@ fn messages(group: &[OutboxMessage]) -> Vec<&Message> {
     group.iter().map(|message| &message.entry.message).collect()
 }
 
-/// The sizes of the fewest groups that cover `group`, which is in order of urgency. A notice is always alone, because a digest is
-/// about devices. Notices come first and are few.
-fn fewest_messages(renderer: &Renderer<'_>, group: &[OutboxMessage]) -> Vec<usize> {
+/// The audiences of the messages of a group.
+fn audiences(group: &[OutboxMessage]) -> &[String] {
+    group.first().map_or(&[], |message| &message.entry.to)
+}
+
+/// The sizes of the fewest groups that cover `group`, which is in order of urgency, and that fit in each language. A notice is
+/// always alone, because a digest is about devices. Notices come first and are few.
+fn fewest_messages(renderers: &[Renderer<'_>], group: &[OutboxMessage]) -> Vec<usize> {
     let messages = messages(group);
     let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
-    let digests = renderer.grouped(&messages[notices..], LARGEST_DIGEST);
+    let digests = renderers.iter().fold(vec![&messages[notices..]], |digests, renderer| {
+        digests.into_iter().flat_map(|messages| renderer.grouped(messages, LARGEST_DIGEST)).collect()
+    });
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
 }
 
@@ -352,7 +394,7 @@ mod tests {
     }
 
     fn planned(messages: &[OutboxMessage], tokens: usize) -> Vec<usize> {
-        one_by_one(&fewest_messages(&Renderer::default(), messages), tokens)
+        one_by_one(&fewest_messages(&[Renderer::default()], messages), tokens)
     }
 
     #[test]
@@ -373,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_digest_costs_a_token_and_what_has_none_is_left() {
-        let fewest = fewest_messages(&Renderer::default(), &storm(2000));
+        let fewest = fewest_messages(&[Renderer::default()], &storm(2000));
         let all = one_by_one(&fewest, 2000);
         assert_eq!(all.len(), 2000);
         let in_digests = one_by_one(&fewest, 1);

@@ -223,9 +223,9 @@ pub trait AlertPublisher: Send + Sync {
 pub struct OutgoingMessage {
     /// Its texts.
     pub rendered: Rendered,
-    /// The audiences that are told; empty for everybody.
+    /// The recipients: addresses of an email, else audiences; empty for everybody.
     pub to: Vec<String>,
-    /// The recipients that need no further attempt.
+    /// Those of the message, in any language, that need no further attempt.
     pub done: Vec<String>,
 }
 

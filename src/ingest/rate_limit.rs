@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::evaluator::Evaluator;
 use super::ports::{StateStore, UnavailableError, within};
 use super::state_documents::change;
-use crate::domain::rate_limit::{RateLimitState, Requester, TokenDemand, TokenRequest};
+use crate::domain::rate_limit::{RateLimit, RateLimitState, Requester, TokenDemand, TokenRequest};
 use crate::domain::severity::Severity;
 use crate::domain::state::Channel;
 
@@ -78,8 +78,16 @@ impl Evaluator<'_> {
         if demand == TokenDemand::default() {
             return 0;
         }
-        let request = TokenRequest { limit: self.rules.rate_limit, demand, requester, now: self.now };
+        let request = TokenRequest { limit: self.limit(), demand, requester, now: self.now };
         granted(take_tokens(self.rate_limit, self.channel, &request).await).unwrap_or_default()
+    }
+
+    /// The limit of messages. A topic gets each message once per language, and an address can be subscribed to all of them.
+    fn limit(&self) -> RateLimit {
+        let languages = if self.channel == Channel::Sns { self.rules.languages().len() } else { 1 };
+        let share = |limit: u32| (limit / u32::try_from(languages).unwrap_or(u32::MAX)).max(1);
+        let RateLimit { burst, per_minute, sms_per_day } = self.rules.rate_limit;
+        RateLimit { burst: share(burst), per_minute: share(per_minute), sms_per_day }
     }
 
     /// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.

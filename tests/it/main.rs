@@ -24,6 +24,7 @@ mod guessing;
 mod hostile;
 mod json_suite;
 mod kill;
+mod languages;
 mod metrics;
 mod model;
 mod notices;

@@ -52,18 +52,18 @@ impl Renderer<'_> {
         let mut blocks = vec![vec![texts.digest_explanation()]];
         blocks.extend(groups(&alerts));
         blocks.extend(newest_line(&alerts).map(|newest| vec![newest]));
-        let email = Email::new(counted.clone(), blocks);
+        let (email, html) = Email::new(counted.clone(), blocks).into_parts(&subject, mark, texts);
         Rendered {
             id: format!("{:.32}", Digest::of_fields(&fields)),
             ascii_subject,
             default: marked(texts, mark, &text),
-            html: email.html(&subject, mark, texts),
-            email: email.text,
+            email,
+            html,
             sms: sms(texts, &counted, &names, alerts.len()),
             json: MessagePayload::list(None, [&subject, &text], &alerts, (usize::MAX, 0), DigestAlertPayload::new)
                 .to_json(),
             attributes: attributes("digest", alerts.iter().map(ListedAlert::alert), usize::MAX),
-            thread: None,
+            threads: Vec::new(),
             subject,
         }
     }

@@ -27,6 +27,19 @@ pub(super) struct Email {
     pub(super) blocks: Vec<Vec<String>>,
 }
 
+/// An email as an HTML page that loads nothing. Only a channel that can send it makes the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HtmlEmail {
+    language: String,
+    subject: String,
+    /// The severity, "ok" or "notice".
+    mark: &'static str,
+    /// The mark in the language.
+    word: String,
+    head: String,
+    blocks: Vec<Vec<String>>,
+}
+
 impl Email {
     /// The content with long lines wrapped, except the first one: it is the same line in every text.
     pub(super) fn new(head: String, blocks: Vec<Vec<String>>) -> Self {
@@ -35,21 +48,31 @@ impl Email {
         Self { text: format!("{head}\n\n{text}\n"), head, blocks }
     }
 
-    /// The content as an HTML page that loads nothing. `mark` is the severity, "ok" or "notice".
-    pub(super) fn html(&self, subject: &str, mark: &str, texts: &Texts<'_>) -> String {
-        let band = format!("padding:12px 24px;background:{};color:#ffffff;font-weight:bold", color(mark));
+    /// The content as text and for an HTML page. `mark` is the severity, "ok" or "notice".
+    pub(super) fn into_parts(self, subject: &str, mark: &'static str, texts: &Texts<'_>) -> (String, HtmlEmail) {
+        let (language, word) = (texts.language.clone(), texts.severity(mark).to_uppercase());
+        let Self { text, head, blocks } = self;
+        (text, HtmlEmail { language, subject: subject.to_owned(), mark, word, head, blocks })
+    }
+}
+
+impl HtmlEmail {
+    /// The page.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let band = format!("padding:12px 24px;background:{};color:#ffffff;font-weight:bold", color(self.mark));
         let page = html! {
             (DOCTYPE)
-            html lang=(texts.language) {
+            html lang=(self.language) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width";
-                    title { (subject) }
+                    title { (self.subject) }
                 }
                 body style="margin:0;padding:16px;background:#f3f4f6;color:#111827;font:16px/1.5 sans-serif" {
                     table role="presentation" width="600" align="center" cellspacing="0" cellpadding="0"
                         style="width:100%;max-width:600px;background:#ffffff;border:1px solid #d1d5db" {
-                        tr { td style=(band) { (texts.severity(mark).to_uppercase()) } }
+                        tr { td style=(band) { (self.word) } }
                         tr {
                             td style="padding:8px 24px 16px" {
                                 p style="font-size:18px;font-weight:bold" { (self.head) }
@@ -274,7 +297,7 @@ mod tests {
     fn the_html_has_the_lines_of_the_text_and_no_markup_of_a_name() {
         let alert = crate::fixtures::bad_smell_at("<img src=x> http://evil.example & \"Lobby\"");
         let rendered = crate::fixtures::render(&Message::Firing { alerts: vec![alert], blocked: 0 });
-        let html = &rendered.html;
+        let html = &rendered.html.page();
         for line in rendered.email.lines().filter(|line| !line.is_empty()) {
             let escaped = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
             assert!(html.contains(escaped.trim_start_matches("- ")), "{line}\n{html}");

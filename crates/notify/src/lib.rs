@@ -9,7 +9,7 @@ mod digest;
 mod digest_tests;
 #[cfg(test)]
 mod edges_tests;
-mod email;
+pub mod email;
 mod facts;
 #[cfg(test)]
 mod fixtures;

@@ -70,19 +70,20 @@ pub(super) fn with_text(id: &str, title: impl Fn(&Texts<'_>) -> String, text: &s
     let blocks = text.split("\n\n").map(|block| block.lines().map(str::to_owned).collect()).collect();
     // Lines are not wrapped: some are commands to copy.
     let email = Email { text: format!("{title}\n\n{text}\n"), head: title.clone(), blocks };
+    let (email, html) = email.into_parts(&subject_unicode, "notice", texts);
     Rendered {
         id: id.to_owned(),
         ascii_subject: subject(&ascii(&titled(&Texts::english())), Charset::Gsm7, &Texts::english()),
         default: marked(texts, "notice", &sentence),
-        html: email.html(&subject_unicode, "notice", texts),
-        email: email.text,
+        email,
+        html,
         sms: cut_to_one_part(&as_gsm7(sentence)),
         json: json!({
             "schema": SCHEMA, "kind": "notice", "id": id, "subject": subject_unicode, "text": text,
         })
         .to_string(),
         attributes: vec![("kind", Attribute::One("notice".to_owned())), channel(&[EMAIL])],
-        thread: None,
+        threads: Vec::new(),
         subject: subject_unicode,
     }
 }

@@ -1,15 +1,15 @@
 //! Checks the texts of a rules file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use fluent_bundle::FluentResource;
 use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternElement};
 use fluent_syntax::unicode::unescape_unicode_to_string;
 use unic_langid::LanguageIdentifier;
 
-use super::texts::{EN, MESSAGES, is_multiline, name_key};
+use super::texts::{BUILT_IN, EN, MESSAGES, is_multiline, name_key};
 use domain::display::presentable;
-use domain::rules::{Diagnostic, LONGEST_ACTION, LONGEST_TITLE, OwnTexts, Rule, RuleSet, nearest};
+use domain::rules::{Audience, Diagnostic, LONGEST_ACTION, LONGEST_TITLE, OwnTexts, Rule, RuleSet, nearest};
 
 /// Longest text of a message without its variables, in bytes.
 const LONGEST_TEXT: usize = 2_000;
@@ -33,7 +33,22 @@ const CAN_HAVE: &str = "a text can have variables and selectors only";
 /// );
 /// ```
 pub fn read_rules(file: &str, bytes: &[u8]) -> Result<RuleSet, Vec<Diagnostic>> {
-    RuleSet::read(file, bytes, |rules| rules.texts.iter().flat_map(|texts| errors(texts, rules)).collect())
+    RuleSet::read(file, bytes, |rules| {
+        rules.texts.iter().flat_map(|texts| errors(texts, rules)).chain(unknown_languages(rules)).collect()
+    })
+}
+
+/// The audiences whose language has no texts.
+fn unknown_languages(rules: &RuleSet) -> Vec<Diagnostic> {
+    let built_in = BUILT_IN.into_iter().map(|(language, _)| language);
+    let known: BTreeSet<&str> = built_in.chain(rules.texts.iter().map(|texts| texts.language.as_str())).collect();
+    let suggestion = format!("write one of {}, or add its texts to [texts]", Vec::from_iter(known.clone()).join(", "));
+    let unknown = rules.audiences.iter().filter(|audience| !known.contains(audience.language.as_str()));
+    let error = |audience: &Audience| {
+        let message = format!("the language `{}` has no texts", audience.language.escape_debug());
+        Diagnostic::new(&audience.language_position, message, Some(suggestion.clone()))
+    };
+    unknown.map(error).collect()
 }
 
 fn errors(texts: &OwnTexts, rules: &RuleSet) -> Vec<Diagnostic> {

@@ -48,8 +48,6 @@ impl<'n> Renderer<'n> {
     pub fn render(&self, message: &Message) -> Rendered {
         let texts = &self.texts;
         let id = || format!("{:.32}", message.id());
-        let follow_up =
-            |facts: &Facts<'_>| Rendered { thread: Some(facts.first().id.to_string()), ..rendered(id(), facts) };
         match message {
             Message::Firing { alerts, blocked } => {
                 let facts = Facts { blocked: *blocked, ..Facts::new(alerts, texts) };
@@ -57,9 +55,11 @@ impl<'n> Renderer<'n> {
             }
             Message::Reminder { alert, at, unheard_since } => {
                 let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at), texts);
-                follow_up(&Facts { no_reading_since: *unheard_since, ..facts })
+                rendered(id(), &Facts { no_reading_since: *unheard_since, ..facts })
             }
-            Message::Resolved { alert, at } => follow_up(&Facts::in_phase(alert, AlertPhase::Resolved(*at), texts)),
+            Message::Resolved { alert, at } => {
+                rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at), texts))
+            }
             Message::Suppressed { reason, alerts, more } => suppressed::rendered(texts, id(), *reason, alerts, *more),
             Message::Notice(notice) => notice::rendered(notice, &id(), texts),
         }
@@ -89,20 +89,25 @@ pub enum SmsRefusal {
     QuotaUnknown,
 }
 
+/// Most threads of a message. A header of an email holds them.
+const MOST_THREADS: usize = 10;
+
 fn rendered(id: String, facts: &Facts<'_>) -> Rendered {
     let subject = facts.subject();
     let sentence = facts.full_sentence();
     let email = within(LARGEST_EMAIL, |max| facts.email(&sentence, max));
+    let (email, html) = email.into_parts(&subject, facts.mark(), facts.texts);
+    let ids = facts.alerts.iter().map(|alert| alert.id.to_string());
     Rendered {
+        threads: ids.filter(|alert| *alert != id).take(MOST_THREADS).collect(),
         id,
         ascii_subject: facts.ascii_subject(),
         default: marked(facts.texts, facts.mark(), &sentence),
-        html: email.html(&subject, facts.mark(), facts.texts),
-        email: email.text,
+        email,
+        html,
         sms: facts.sms(),
         json: within(LARGEST_JSON, |max| facts.json(&subject, &sentence, max)),
         attributes: attributes(facts.kind(), facts.alerts.iter(), MOST_VALUES),
-        thread: None,
         subject,
     }
 }
@@ -208,6 +213,19 @@ mod tests {
         assert!(two.json.contains("\"blocked_before\":2"), "{}", two.json);
         assert!(!none.email.contains("blocked") && !none.json.contains("blocked"));
         assert_eq!((&none.sms, &none.subject, &none.id), (&two.sms, &two.subject, &two.id));
+    }
+
+    #[test]
+    fn messages_about_an_alert_have_it_as_their_id_or_as_a_thread() {
+        let alerts = stale_and_dusty_air("Lobby");
+        let firing = rendered(&alerts);
+        assert_eq!((&firing.id, &firing.threads), (&alerts[0].id.to_string(), &vec![alerts[1].id.to_string()]));
+        for alert in alerts {
+            let message = Message::Resolved { alert: Box::new(alert.clone()), at: alert.at };
+            let resolved = Renderer::default().render(&message);
+            assert_eq!(resolved.threads, [alert.id.to_string()]);
+            assert_ne!(resolved.threads[0], resolved.id);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::attributes::{Attribute, EMAIL, SMS, channel};
+use super::email::HtmlEmail;
 
 /// Largest [`Rendered::sns_message`], in bytes. SNS accepts 256 KB (262,144 bytes) of messages and attributes in a batch.
 pub const LARGEST_SNS_MESSAGE: usize = 160 * 1024;
@@ -30,16 +31,16 @@ pub struct Rendered {
     pub default: String,
     /// The text of an email.
     pub email: String,
-    /// The email as an HTML page with the same facts.
-    pub html: String,
+    /// The same email as an HTML page.
+    pub html: HtmlEmail,
     /// The text of an SMS, of one part.
     pub sms: String,
     /// The JSON text for programs: queues, functions, webhooks.
     pub json: String,
     /// The message attributes that have a value.
     pub attributes: Vec<(&'static str, Attribute)>,
-    /// In a reminder or a resolved notice: the id of the message that was sent when the alert fired.
-    pub thread: Option<String>,
+    /// The ids of its alerts, if they are not its own id. Messages about the same alert are one thread, also if none has its id.
+    pub threads: Vec<String>,
 }
 
 impl Rendered {
@@ -66,9 +67,8 @@ impl Rendered {
 
     /// Adds the ids of its audiences as the attribute `to`; none are everybody.
     #[must_use]
-    pub fn with_to<'i>(mut self, ids: impl Iterator<Item = &'i String>) -> Self {
-        let ids: Vec<String> = ids.cloned().collect();
-        self.attributes.extend((!ids.is_empty()).then_some(("to", Attribute::Many(ids))));
+    pub fn with_to(mut self, ids: &[String]) -> Self {
+        self.attributes.extend((!ids.is_empty()).then(|| ("to", Attribute::Many(ids.to_vec()))));
         self
     }
 

@@ -33,19 +33,20 @@ pub(super) fn rendered(
     let text = texts.list_sentence(reason.as_str(), and_others(texts, &location, others), counted(texts));
     let text = sentence(texts, &text, &names, total);
     let email = within(LARGEST_LIST_EMAIL, |max| email(texts, reason, &alerts, [max, more], head(&location)));
+    let (email, html) = email.into_parts(&subject, mark, texts);
     Rendered {
         id,
         ascii_subject,
         default: marked(texts, mark, &text),
-        html: email.html(&subject, mark, texts),
-        email: email.text,
+        email,
+        html,
         sms: sms(texts, &head(&cut_to_graphemes(&location, "...", SHORT_NAME)), &names, total),
         json: within(LARGEST_LIST_JSON, |max| {
             let payload = |listed| AlertPayload::listed(listed, max);
             MessagePayload::list(Some(reason), [&subject, &text], &alerts, (max, more), payload).to_json()
         }),
         attributes: attributes("digest", alerts.iter().map(ListedAlert::alert), MOST_VALUES),
-        thread: None,
+        threads: Vec::new(),
         subject,
     }
 }

@@ -273,7 +273,7 @@ fn each_message_has_its_own_stable_id() {
     assert!(ids.iter().all(|id| id.len() == 32 && ids.iter().filter(|other| *other == id).count() == 1), "{ids:?}");
     assert_eq!(ids[0], alert.id.to_string());
     assert_eq!(ids[1], reminder(alert.clone(), first).id);
-    assert_eq!(raised(std::slice::from_ref(&alert)).thread, None);
-    assert_eq!(reminder(alert.clone(), first).thread.as_ref(), Some(&ids[0]), "a reply to the firing message");
-    assert_eq!(resolved(alert, first).thread.as_ref(), Some(&ids[0]));
+    assert!(raised(std::slice::from_ref(&alert)).threads.is_empty());
+    assert_eq!(reminder(alert.clone(), first).threads, ids[..1], "in the thread of the firing message");
+    assert_eq!(resolved(alert, first).threads, ids[..1]);
 }

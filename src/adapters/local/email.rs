@@ -90,7 +90,6 @@ impl EmailPublisher {
     async fn send_each(
         &self,
         email: &Email,
-        rules: &RuleSet,
         messages: &[OutgoingMessage],
         outcomes: &mut Vec<PublishOutcome>,
     ) -> Result<(), CommandError> {
@@ -100,7 +99,7 @@ impl EmailPublisher {
                 Some(connection) => connection,
                 None => self.connect(email).await?,
             };
-            match send(&mut connection, email, message, &rules.email_recipients(&message.to)).await {
+            match send(&mut connection, email, message).await {
                 Ok(outcome) => {
                     outcomes.push(outcome);
                     open = Some(connection);
@@ -134,7 +133,7 @@ impl AlertPublisher for EmailPublisher {
     async fn publish(&self, rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         let mut outcomes = Vec::new();
         if let Some(email) = &rules.email
-            && let Err(error) = self.send_each(email, rules, messages, &mut outcomes).await
+            && let Err(error) = self.send_each(email, messages, &mut outcomes).await
         {
             // The others would fail in the same way.
             outcomes.resize_with(messages.len(), || PublishOutcome::failed(NOT_SENT, error.text.clone()));
@@ -145,7 +144,7 @@ impl AlertPublisher for EmailPublisher {
 
 const NOT_SENT: &str = "the SMTP server did not take the message";
 
-/// Sends a message to those of these recipients that are not done.
+/// Sends a message to those of its recipients that are not done.
 ///
 /// # Errors
 /// If the connection cannot be used any more, or the server refuses the sender.
@@ -153,19 +152,18 @@ async fn send(
     connection: &mut AsyncSmtpConnection,
     email: &Email,
     message: &OutgoingMessage,
-    recipients: &[&str],
 ) -> Result<PublishOutcome, CommandError> {
     let from: Mailbox = email.from.parse().map_err(|error| broken(format!("`from` of the rules: {error}")))?;
-    let text = text(from.clone(), message, recipients).map_err(broken)?;
+    let text = text(from.clone(), message).map_err(broken)?;
     command(connection, Mail::new(Some(from.email), Vec::new())).await?;
     let (mut outcome, mut accepted) = (PublishOutcome::default(), Vec::new());
-    for recipient in recipients.iter().filter(|recipient| !message.done.iter().any(|done| done == *recipient)) {
+    for recipient in message.to.iter().filter(|recipient| !message.done.contains(recipient)) {
         let reply = match recipient.parse::<Address>() {
             Ok(address) => command(connection, Rcpt::new(address, Vec::new())).await.map(drop),
             Err(error) => Err(CommandError { text: error.to_string(), kind: Kind::Permanent }),
         };
         match reply {
-            Ok(()) => accepted.push(*recipient),
+            Ok(()) => accepted.push(recipient),
             Err(error) => record(&mut outcome, recipient, error)?,
         }
     }
@@ -177,7 +175,7 @@ async fn send(
     match within(DATA_TIMEOUT, connection.message(&text)).await {
         Ok(response) => {
             outcome.reply = Some(reply(&response));
-            outcome.done.extend(accepted.into_iter().map(str::to_owned));
+            outcome.done.extend(accepted.into_iter().cloned());
         }
         Err(error) => accepted.into_iter().try_for_each(|recipient| record(&mut outcome, recipient, error.clone()))?,
     }
@@ -197,19 +195,20 @@ fn record(outcome: &mut PublishOutcome, recipient: &str, error: CommandError) ->
     Ok(())
 }
 
-/// The message with its headers. Message ids are derived from ids of alerts, so that a repetition has the same id, and follow-ups
-/// are shown below their alert.
-fn text(from: Mailbox, message: &OutgoingMessage, recipients: &[&str]) -> Result<Vec<u8>, String> {
+/// The message with its headers. Message ids are derived from ids of alerts, so that a repetition has the same id. Mail programs
+/// show messages as a thread if they refer to the same id, also to one that was never sent (RFC 5256, `REFERENCES`, step 1). An
+/// `In-Reply-To` would name a message that the recipient may not have.
+fn text(from: Mailbox, message: &OutgoingMessage) -> Result<Vec<u8>, String> {
     let rendered = &message.rendered;
     let id = |id: &str| format!("<{id}@{}>", from.email.domain());
     let mut builder = Message::builder().message_id(Some(id(&rendered.id))).subject(rendered.subject.as_str());
-    if let Some(thread) = &rendered.thread {
-        builder = builder.in_reply_to(id(thread)).references(id(thread));
+    if !rendered.threads.is_empty() {
+        builder = builder.references(rendered.threads.iter().map(|alert| id(alert)).collect::<Vec<_>>().join(" "));
     }
-    for to in recipients {
+    for to in &message.to {
         builder = builder.to(to.parse().map_err(|error| format!("{to}: {error}"))?);
     }
-    let body = MultiPart::alternative_plain_html(rendered.email.clone(), rendered.html.clone());
+    let body = MultiPart::alternative_plain_html(rendered.email.clone(), rendered.html.page());
     let message = builder.from(from).multipart(body).map_err(|error| error.to_string())?;
     Ok(message.formatted())
 }

@@ -8,6 +8,7 @@ use smartclean_push::adapters::aws::sns::SnsPublisher;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{AlertPublisher as _, OutgoingMessage, Subscriptions};
 use smartclean_push::notify::attributes::Attribute;
+use smartclean_push::notify::email::HtmlEmail;
 use smartclean_push::notify::rendered::Rendered;
 
 use super::mock_service::{MockReply, MockService, ReceivedRequest};
@@ -21,11 +22,11 @@ fn message(subject: &str) -> Rendered {
         ascii_subject: subject.replace(|c: char| !c.is_ascii(), "?"),
         default: "default".into(),
         email: "email".into(),
-        html: "html".into(),
+        html: HtmlEmail::default(),
         sms: "sms".into(),
         json: "{}".into(),
         attributes: vec![("severity", Attribute::One("medium".into()))],
-        thread: None,
+        threads: Vec::new(),
     }
 }
 

@@ -40,7 +40,8 @@ fn alert(rules: &RuleSet) -> Alert {
 
 fn text(name: &str, rendered: &Rendered) -> String {
     let Rendered { subject, ascii_subject, default, email, html, sms, .. } = rendered;
-    for text in [subject, ascii_subject, default, email, html, sms] {
+    let html = html.page();
+    for text in [subject, ascii_subject, default, email, &html, sms] {
         assert!(!text.contains(['{', '\u{2068}', '\u{2069}']), "{name}: {text}");
     }
     assert!(is_one_part(sms), "{name}: {sms}");

@@ -1,6 +1,6 @@
 //! Audiences: who is told about alerts, and when they are on duty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -30,6 +30,8 @@ pub struct Audience {
     pub otherwise: Option<String>,
     /// The language of its messages.
     pub language: String,
+    /// The position of the language.
+    pub language_position: Position,
     /// The email addresses, for a host that sends email itself.
     pub emails: Vec<String>,
     /// The position of the id.
@@ -83,6 +85,20 @@ impl RuleSet {
     #[must_use]
     pub fn audience(&self, id: &str) -> Option<&Audience> {
         self.audiences.iter().find(|audience| audience.id == id)
+    }
+
+    /// The language of one message to the audiences `to`, or to everybody if it is empty: the one that they share, else English.
+    #[must_use]
+    pub fn language(&self, to: &[String]) -> &str {
+        let told = self.audiences.iter().filter(|audience| to.is_empty() || to.contains(&audience.id));
+        let languages: BTreeSet<&str> = told.map(|audience| audience.language.as_str()).collect();
+        languages.first().filter(|_| languages.len() == 1).copied().unwrap_or("en")
+    }
+
+    /// The languages of the audiences, and the one of messages to everybody.
+    #[must_use]
+    pub fn languages(&self) -> BTreeSet<&str> {
+        self.audiences.iter().map(|audience| audience.language.as_str()).chain([self.language(&[])]).collect()
     }
 
     /// Who is told about an alert of `rule` with this severity at `location`: each audience that matches, or the first one
@@ -164,13 +180,15 @@ impl AudienceDraft {
     fn compile(&self, is_else: bool, rules: &[Rule], names: &Names, diagnostics: &mut Diagnostics) -> Audience {
         let Positioned { value: id, position } = &self.id;
         let (noun, least) = (format!("the audience `{id}`"), (!is_else).then_some(self.severity));
+        let language = self.language.as_ref();
         Audience {
             id: id.clone(),
             alerts: self.alerts.compile((&noun, position), least, rules, names, diagnostics),
             severity: self.severity,
             on_duty: self.on_duty.clone(),
             otherwise: self.otherwise.as_ref().map(|otherwise| otherwise.value.clone()),
-            language: self.language.as_ref().map_or_else(|| "en".to_owned(), |language| language.value.clone()),
+            language: language.map_or_else(|| "en".to_owned(), |language| language.value.clone()),
+            language_position: language.map_or(position, |language| &language.position).clone(),
             emails: self.emails.iter().map(|email| email.value.clone()).collect(),
             position: position.clone(),
         }

@@ -1,6 +1,6 @@
 //! The channels of an own server: `[email]` and `[webhook]`. Secrets stand in the credentials file; a rules file has their names.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::RuleSet;
@@ -48,13 +48,19 @@ pub fn is_reachable(address: IpAddr) -> bool {
 }
 
 impl RuleSet {
-    /// The email addresses of the audiences `to`; those of `[email]` if they have none, as notices and messages to everybody.
+    /// The email addresses of the audiences `to`, each with the language of its first audience; those of `[email]` if they have
+    /// none, as notices and messages to everybody.
     #[must_use]
-    pub fn email_recipients(&self, to: &[String]) -> Vec<&str> {
-        let told = self.audiences.iter().filter(|audience| to.contains(&audience.id));
-        let addresses: BTreeSet<&str> = told.flat_map(|audience| &audience.emails).map(String::as_str).collect();
-        let others = self.email.iter().flat_map(|email| &email.to).map(String::as_str);
-        if addresses.is_empty() { others.collect() } else { addresses.into_iter().collect() }
+    pub fn email_recipients(&self, to: &[String]) -> BTreeMap<&str, &str> {
+        let told = self.audiences.iter().rev().filter(|audience| to.contains(&audience.id));
+        let told =
+            told.flat_map(|audience| audience.emails.iter().map(|email| (email.as_str(), audience.language.as_str())));
+        let addresses: BTreeMap<&str, &str> = told.collect();
+        if !addresses.is_empty() {
+            return addresses;
+        }
+        let others = self.email.iter().flat_map(|email| &email.to);
+        others.map(|address| (address.as_str(), self.language(to))).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[email]` and `[webhook]`.
 
+use std::collections::BTreeMap;
+
 use super::RuleSet;
 use super::channels::{Email, Webhook};
 
@@ -93,6 +95,26 @@ fn a_password_is_the_name_of_a_secret_and_needs_a_username() {
     }
 }
 
+/// The addresses of these audiences, with their languages.
+fn addresses<'r>(rules: &'r RuleSet, to: &[&str]) -> BTreeMap<&'r str, &'r str> {
+    rules.email_recipients(&to.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn an_address_has_the_language_of_its_first_audience_and_those_of_the_channel_the_shared_one() {
+    let with = |others: &str| {
+        let email = "[email]\nsmtp = \"smtp://h\"\nfrom = \"a@b\"\nto = \"ops@d\"\n";
+        let day = "[[audience]]\nid = \"day\"\nlanguage = \"zh-Hans\"\nemails = [\"day@d\", \"both@d\"]\n";
+        read(&format!("{email}{day}{others}")).unwrap()
+    };
+    let rules = with("[[audience]]\nid = \"night\"\nemails = [\"both@d\", \"night@d\"]\n");
+    let expected = [("both@d", "zh-Hans"), ("day@d", "zh-Hans"), ("night@d", "en")];
+    assert_eq!(addresses(&rules, &["night", "day"]), BTreeMap::from(expected));
+    assert_eq!(addresses(&rules, &["night"])["both@d"], "en");
+    assert_eq!(addresses(&rules, &[]), BTreeMap::from([("ops@d", "en")]));
+    assert_eq!(addresses(&with(""), &[]), BTreeMap::from([("ops@d", "zh-Hans")]), "all audiences share it");
+}
+
 #[test]
 fn an_audience_with_addresses_is_told_by_email_and_the_others_are_those_of_the_channel() {
     let audience = |id: &str, emails: &str| format!("[[audience]]\nid = \"{id}\"\nemails = [{emails}]\n");
@@ -101,7 +123,7 @@ fn an_audience_with_addresses_is_told_by_email_and_the_others_are_those_of_the_c
         + &audience("night", "\"both@d\"")
         + "[[audience]]\nid = \"board\"\n";
     let rules = read(&text).unwrap();
-    let recipients = |to: &[&str]| rules.email_recipients(&to.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+    let recipients = |to: &[&str]| addresses(&rules, to).into_keys().collect::<Vec<_>>();
     assert_eq!(recipients(&[]), ["ops@d"], "notices, and messages to everybody");
     assert_eq!(recipients(&["day"]), ["both@d", "day@d"]);
     assert_eq!(recipients(&["day", "night"]), ["both@d", "day@d"], "each once");

@@ -251,6 +251,7 @@ impl AudienceSpec {
             on_duty: self.on_duty.iter().map(hours).collect(),
             otherwise: self.otherwise.map(|number| format!("a{number}")),
             language: "en".to_owned(),
+            language_position: somewhere(),
             emails: Vec::new(),
             position: somewhere(),
         }
