@@ -23,32 +23,32 @@ pub enum Attribute {
     Many(Vec<String>),
 }
 
-/// The attributes that hold values of alerts.
-pub(super) const NAMES: [&str; 5] = ["severity", "rule", "device_type", "project", "zone"];
-
-/// The values of an alert in the order of [`NAMES`].
-pub(super) fn values(alert: &Alert) -> [Option<&str>; NAMES.len()] {
-    [
+/// The attributes of an alert that have a value. SNS refuses empty values.
+pub(super) fn values(alert: &Alert) -> impl Iterator<Item = (&'static str, &str)> {
+    let values = [
         Some(alert.severity.as_str()),
         Some(&alert.rule),
         Some(&alert.location.device_type),
         alert.location.project.as_deref(),
         alert.location.zone.as_deref(),
-    ]
+    ];
+    NAMES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
 }
+
+const NAMES: [&str; 5] = ["severity", "rule", "device_type", "project", "zone"];
 
 /// The attributes of a message of `kind` about `alerts`, with at most `max` values each, without duplicates. SNS limits a
 /// String.Array only by the message size; its limit of 150 applies to filter policies ("Filter policy constraints").
 pub(super) fn attributes<'a>(
     kind: &'static str,
-    alerts: impl Iterator<Item = &'a Alert> + Clone,
+    alerts: impl Iterator<Item = &'a Alert>,
     max: usize,
 ) -> Vec<(&'static str, Attribute)> {
     let mut attributes = vec![("kind", Attribute::One(kind.to_owned()))];
-    for (index, name) in NAMES.into_iter().enumerate() {
-        // SNS refuses empty values.
-        let present = alerts.clone().filter_map(|alert| values(alert)[index]).filter(|value| !value.is_empty());
-        let mut values: Vec<String> = deduplicated(present).into_iter().take(max).map(str::to_owned).collect();
+    let present = deduplicated(alerts.flat_map(values));
+    for name in NAMES {
+        let of_name = present.iter().filter(|(other, _)| *other == name);
+        let mut values: Vec<String> = of_name.take(max).map(|(_, value)| (*value).to_owned()).collect();
         match values.len() {
             0 => {}
             1 => attributes.extend(values.pop().map(|value| (name, Attribute::One(value)))),

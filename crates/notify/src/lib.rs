@@ -15,6 +15,7 @@ mod facts;
 mod fixtures;
 mod follow_up;
 pub mod gsm7;
+mod json;
 #[cfg(test)]
 mod limits_tests;
 mod list;
@@ -23,13 +24,11 @@ mod location;
 mod names_tests;
 mod notice;
 mod own_texts;
-mod payload;
 pub mod render;
 pub mod rendered;
 mod sentence;
 mod sms;
 mod subject;
-mod suppressed;
 mod text;
 #[cfg(test)]
 mod text_tests;

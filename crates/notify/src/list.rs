@@ -1,25 +1,30 @@
-//! Several alerts in one message: a line for each, the highest severity first, and the number of alerts of each severity.
+//! Several alerts in one message: a digest, or the alerts that were suppressed for one reason. A line for each, the highest severity
+//! first, and the number of alerts.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use super::attributes::{MOST_VALUES, attributes};
+use super::email::Email;
 use super::facts::{AlertPhase, Facts};
 use super::gsm7::{as_gsm7, is_one_part};
+use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::sentence::{LONGEST_SENTENCE, SentenceOptions};
 use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, marked};
-use super::text::{Charset, cut_to_fit, cut_to_graphemes, utf16_units};
+use super::text::{Charset, cut_to_fit, cut_to_graphemes, ids, utf16_units};
 use super::texts::Texts;
 use super::time::{date_and_time, moment, zone};
-use domain::alert::{Alert, SuppressedAlert};
+use domain::alert::{Alert, SuppressedAlert, SuppressionReason};
+use domain::location::Location;
 use domain::severity::Severity;
 
 /// Longest line, in UTF-16 code units. Location and title come first and have at most 120 characters each.
 const LONGEST_LINE: usize = 600;
 /// Longest location and title in a sentence or an SMS that names several alerts, in graphemes.
-pub(super) const SHORT_NAME: usize = 30;
+const SHORT_NAME: usize = 30;
 /// Most alerts that a sentence names.
 const MOST_NAMED: usize = 20;
 
@@ -50,7 +55,7 @@ impl<'t> ListedAlert<'t> {
     }
 
     /// The severity; `None` for a resolved notice.
-    pub(super) fn severity(&self) -> Option<Severity> {
+    fn severity(&self) -> Option<Severity> {
         (!matches!(self.facts.phase, AlertPhase::Resolved(_))).then_some(self.facts.severity)
     }
 
@@ -85,69 +90,192 @@ impl<'t> ListedAlert<'t> {
     }
 }
 
-/// Sorts `alerts` by severity, the highest first and resolved notices last, then by time. Shows a date with each time that is on
-/// another day than the newest, and the time zone if there are several.
-pub(super) fn sorted(mut alerts: Vec<ListedAlert<'_>>) -> Vec<ListedAlert<'_>> {
-    let newest = newest(&alerts);
-    let zones: HashSet<_> = alerts.iter().map(|listed| zone(&listed.alert().location, listed.alert().at)).collect();
-    for listed in &mut alerts {
-        listed.has_zone = zones.len() > 1;
-        listed.facts.clock = moment(listed.facts.texts, &listed.alert().location, listed.alert().at, newest);
+/// The alerts of a digest, or of one suppression.
+pub(super) struct AlertList<'t> {
+    texts: &'t Texts<'t>,
+    /// Why they were suppressed; `None` for a digest.
+    pub(super) reason: Option<SuppressionReason>,
+    /// The highest severity first and resolved notices last, then by time.
+    pub(super) alerts: Vec<ListedAlert<'t>>,
+    /// Alerts that are only counted.
+    more: usize,
+    /// The number of locations beside the first one.
+    other_locations: usize,
+}
+
+impl<'t> AlertList<'t> {
+    /// Sorts `alerts`. Shows a date with each time that is on another day than the newest, and the time zone if there are several.
+    pub(super) fn new(
+        texts: &'t Texts<'t>,
+        reason: Option<SuppressionReason>,
+        mut alerts: Vec<ListedAlert<'t>>,
+        more: usize,
+    ) -> Self {
+        let newest = alerts.iter().map(|listed| listed.facts.at()).max().unwrap_or_default();
+        let zones: HashSet<_> = alerts.iter().map(|listed| zone(&listed.alert().location, listed.alert().at)).collect();
+        for listed in &mut alerts {
+            listed.has_zone = zones.len() > 1;
+            listed.facts.clock = moment(texts, &listed.alert().location, listed.alert().at, newest);
+        }
+        alerts.sort_by_key(|listed| (Reverse(listed.severity()), listed.facts.at(), listed.alert().id));
+        let locations: HashSet<&str> = alerts.iter().map(|listed| listed.facts.location.as_str()).collect();
+        let other_locations = locations.len().saturating_sub(1);
+        Self { texts, reason, alerts, more, other_locations }
     }
-    alerts.sort_by_key(|listed| (Reverse(listed.severity()), listed.facts.at(), listed.alert().id));
-    alerts
-}
 
-/// The newest time that any of `alerts` reports, with its date and time zone.
-pub(super) fn newest_line(alerts: &[ListedAlert<'_>]) -> Option<String> {
-    let newest = alerts.iter().max_by_key(|listed| listed.facts.at())?;
-    let texts = newest.facts.texts;
-    Some(texts.list_newest(date_and_time(texts, &newest.alert().location, newest.facts.at())))
-}
-
-/// The newest time that any of `alerts` reports.
-pub(super) fn newest(alerts: &[ListedAlert<'_>]) -> Timestamp {
-    alerts.iter().map(|listed| listed.facts.at()).max().unwrap_or_default()
-}
-
-/// The first location and the number of others.
-pub(super) fn common_location(alerts: &[ListedAlert<'_>]) -> (String, usize) {
-    let names: HashSet<&str> = alerts.iter().map(|listed| listed.facts.location.as_str()).collect();
-    (alerts.first().map(|listed| listed.facts.location.clone()).unwrap_or_default(), names.len().saturating_sub(1))
-}
-
-/// The highest severity, or "ok" if all alerts are resolved.
-pub(super) fn highest_mark(alerts: &[ListedAlert<'_>]) -> &'static str {
-    alerts.iter().filter_map(ListedAlert::severity).max().map_or("ok", Severity::as_str)
-}
-
-/// The number of alerts: "37 alerts (4 high, 33 medium); 5 over".
-pub(super) fn counted_by_severity(alerts: &[ListedAlert<'_>], texts: &Texts<'_>) -> String {
-    let count = |severity| alerts.iter().filter(|listed| listed.severity() == severity).count();
-    let by_severity: Vec<String> = Severity::ALL
-        .into_iter()
-        .rev()
-        .map(|severity| (count(Some(severity)), severity))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, severity)| texts.digest_severity(count, texts.severity(severity.as_str())))
-        .collect();
-    let over = count(None);
-    let mut counts = match alerts.len() - over {
-        0 => vec![texts.digest_all_over(over)],
-        raised => vec![texts.digest_alerts(raised, by_severity.join(", "))],
-    };
-    if (1..alerts.len()).contains(&over) {
-        counts.push(texts.digest_over(over));
+    pub(super) fn rendered(&self, id: String) -> Rendered {
+        let (texts, mark, counted) = (self.texts, self.mark(), self.counted(self.texts));
+        let subject = self.subject(texts, Charset::Unicode);
+        let text = match self.reason {
+            Some(reason) => texts.list_sentence(reason.as_str(), self.locations(texts, self.location()), counted),
+            None => counted,
+        };
+        let with_location = self.reason.is_none() || self.other_locations > 0;
+        let names: Vec<String> =
+            self.alerts.iter().take(MOST_NAMED).map(|listed| listed.short(with_location)).collect();
+        let text =
+            cut_to_fit(&self.with_names(&text, &names), Charset::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units);
+        let email = within(LARGEST_LIST_EMAIL, |max| self.email(max));
+        let (email, html) = email.into_parts(&subject, mark, texts);
+        let max_values = if self.reason.is_some() { MOST_VALUES } else { usize::MAX };
+        Rendered {
+            id,
+            ascii_subject: self.subject(&Texts::english(), Charset::Gsm7),
+            default: marked(texts, mark, &text),
+            email,
+            html,
+            sms: self.sms(&names),
+            json: within(LARGEST_LIST_JSON, |max| self.json(&subject, &text, max)),
+            attributes: attributes("digest", self.alerts.iter().map(ListedAlert::alert), max_values),
+            threads: Vec::new(),
+            subject,
+        }
     }
-    let more: usize = alerts.iter().map(|listed| listed.more).sum();
-    if more > 0 {
-        counts.push(texts.digest_suppressed(more));
+
+    pub(super) fn total(&self) -> usize {
+        self.alerts.len() + self.more
     }
-    counts.join("; ")
+
+    /// The highest severity, or "ok" if all alerts are resolved.
+    fn mark(&self) -> &'static str {
+        self.alerts.iter().filter_map(ListedAlert::severity).max().map_or("ok", Severity::as_str)
+    }
+
+    /// The newest time that any alert reports.
+    pub(super) fn newest(&self) -> Option<&ListedAlert<'t>> {
+        self.alerts.iter().max_by_key(|listed| listed.facts.at())
+    }
+
+    /// The first location.
+    fn location(&self) -> &str {
+        self.alerts.first().map_or("", |listed| &listed.facts.location)
+    }
+
+    /// "Lobby and 2 more locations".
+    fn locations(&self, texts: &Texts<'_>, first: &str) -> String {
+        match self.other_locations {
+            0 => first.to_owned(),
+            others => texts.list_locations(first, others),
+        }
+    }
+
+    /// "3 more alerts", in a digest "37 alerts (4 high, 33 medium); 5 over".
+    fn counted(&self, texts: &Texts<'_>) -> String {
+        if let Some(reason) = self.reason {
+            return texts.list_alerts(reason.as_str(), self.total());
+        }
+        let count = |severity| self.alerts.iter().filter(|listed| listed.severity() == severity).count();
+        let by_severity: Vec<String> = Severity::ALL
+            .into_iter()
+            .rev()
+            .map(|severity| (count(Some(severity)), severity))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, severity)| texts.digest_severity(count, texts.severity(severity.as_str())))
+            .collect();
+        let over = count(None);
+        let mut counts = match self.alerts.len() - over {
+            0 => vec![texts.digest_all_over(over)],
+            raised => vec![texts.digest_alerts(raised, by_severity.join(", "))],
+        };
+        if (1..self.alerts.len()).contains(&over) {
+            counts.push(texts.digest_over(over));
+        }
+        let more: usize = self.alerts.iter().map(|listed| listed.more).sum();
+        if more > 0 {
+            counts.push(texts.digest_suppressed(more));
+        }
+        counts.join("; ")
+    }
+
+    /// The number of alerts, after the location if they were suppressed.
+    fn head(&self, location: &str) -> String {
+        let (texts, counted) = (self.texts, self.counted(self.texts));
+        if self.reason.is_some() { texts.list_head(self.locations(texts, location), counted) } else { counted }
+    }
+
+    /// The subject, in ASCII for [`Charset::Gsm7`]. The number of alerts is whole, the location is shortened.
+    fn subject(&self, texts: &Texts<'_>, charset: Charset) -> String {
+        let counted = self.counted(texts);
+        let cut = |text: &str, width| cut_to_fit(text, charset.ellipsis(), width, utf16_units);
+        if self.reason.is_none() {
+            return cut(&marked(texts, self.mark(), &counted), LONGEST_SUBJECT);
+        }
+        let location = if charset == Charset::Gsm7 { ascii(self.location()) } else { self.location().to_owned() };
+        let subject = |location: &str| {
+            marked(texts, self.mark(), &texts.subject(counted.as_str(), self.locations(texts, location)))
+        };
+        subject(&cut(&location, LONGEST_SUBJECT.saturating_sub(utf16_units(&subject("")))))
+    }
+
+    /// The text of an SMS: the head followed by as many alerts as fit into one part.
+    fn sms(&self, names: &[String]) -> String {
+        let head = self.head(&cut_to_graphemes(self.location(), "...", SHORT_NAME));
+        let fitting = (0..=names.len())
+            .rev()
+            .map(|count| as_gsm7(self.with_names(&head, &names[..count])))
+            .find(|text| is_one_part(text));
+        fitting.unwrap_or_else(|| cut_to_one_part(&as_gsm7(head)))
+    }
+
+    /// `head` followed by these alerts. The others are counted.
+    fn with_names(&self, head: &str, names: &[String]) -> String {
+        if names.is_empty() {
+            return head.to_owned();
+        }
+        let omitted = self.total().saturating_sub(names.len());
+        let rest = if omitted > 0 { format!("; {}", self.texts.more(omitted)) } else { String::new() };
+        format!("{head}: {}{rest}", names.join("; "))
+    }
+
+    /// The email, with lines for at most `max` alerts. Suppressed alerts also have ids.
+    fn email(&self, max: usize) -> Email {
+        let (texts, listed) = (self.texts, &self.alerts[..self.alerts.len().min(max)]);
+        let explanation = self.reason.map(|reason| texts.list_explanation(reason.as_str()));
+        let mut blocks = vec![vec![explanation.unwrap_or_else(|| texts.digest_explanation())]];
+        blocks.extend(groups(listed));
+        let omitted = self.total() - listed.len();
+        if omitted > 0 {
+            blocks.push(vec![texts.and_more(omitted)]);
+        }
+        if let Some((newest, first)) = self.newest().zip(self.alerts.first()) {
+            let time = date_and_time(texts, &newest.alert().location, newest.facts.at());
+            let mut details = vec![texts.list_newest(time)];
+            if self.reason.is_some() {
+                // The alerts are of several devices: no device id stands for all.
+                let zone = Location { device: None, ..first.alert().location.clone() };
+                details.extend(ids(&zone, texts));
+            }
+            blocks.push(details);
+        }
+        if self.reason.is_some() {
+            blocks.push(listed.iter().map(|listed| texts.email_id("alert", listed.alert().id.to_string())).collect());
+        }
+        Email::new(self.head(self.location()), blocks)
+    }
 }
 
 /// The lines of `alerts`, grouped by severity under headings.
-pub(super) fn groups(alerts: &[ListedAlert<'_>]) -> Vec<Vec<String>> {
+fn groups(alerts: &[ListedAlert<'_>]) -> Vec<Vec<String>> {
     let by_severity = alerts.chunk_by(|one, next| one.severity() == next.severity());
     let group = |group: &[ListedAlert<'_>]| {
         let word = group[0].facts.texts.severity(group[0].severity().map_or("over", Severity::as_str));
@@ -158,57 +286,4 @@ pub(super) fn groups(alerts: &[ListedAlert<'_>]) -> Vec<Vec<String>> {
         std::iter::once(heading).chain(lines).collect()
     };
     by_severity.map(group).collect()
-}
-
-/// `head` followed by as many alerts as the sentence limit permits. The rest of `total` is counted.
-pub(super) fn sentence(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
-    let text = with_names(texts, head, names, total);
-    cut_to_fit(&text, Charset::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
-}
-
-/// The text of an SMS: `head` followed by as many alerts as fit into one part. The rest of `total` is counted.
-pub(super) fn sms(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
-    let fitting = (0..=names.len())
-        .rev()
-        .map(|count| as_gsm7(with_names(texts, head, &names[..count], total)))
-        .find(|text| is_one_part(text));
-    fitting.unwrap_or_else(|| cut_to_one_part(&as_gsm7(head.to_owned())))
-}
-
-/// The first alerts in a few words each, after their locations if these differ.
-pub(super) fn short_names(alerts: &[ListedAlert<'_>], with_location: bool) -> Vec<String> {
-    alerts.iter().take(MOST_NAMED).map(|listed| listed.short(with_location)).collect()
-}
-
-fn with_names(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
-    if names.is_empty() {
-        return head.to_owned();
-    }
-    let omitted = total.saturating_sub(names.len());
-    let rest = if omitted > 0 { format!("; {}", texts.more(omitted)) } else { String::new() };
-    format!("{head}: {}{rest}", names.join("; "))
-}
-
-/// The subject in Unicode and in English ASCII, with the number of alerts whole and the location shortened. `others` is the number
-/// of other locations.
-pub(super) fn subjects(
-    texts: &Texts<'_>,
-    mark: &str,
-    alerts: impl Fn(&Texts<'_>) -> String,
-    location: &str,
-    others: usize,
-) -> (String, String) {
-    let subject = |texts: &Texts<'_>, location: &str, charset: Charset| {
-        let of =
-            |location: &str| marked(texts, mark, &texts.subject(alerts(texts), and_others(texts, location, others)));
-        let width = LONGEST_SUBJECT.saturating_sub(utf16_units(&of("")));
-        of(&cut_to_fit(location, charset.ellipsis(), width, utf16_units))
-    };
-    let ascii_subject = subject(&Texts::english(), &ascii(location), Charset::Gsm7);
-    (subject(texts, location, Charset::Unicode), ascii_subject)
-}
-
-/// "Lobby and 2 more locations".
-pub(super) fn and_others(texts: &Texts<'_>, location: &str, others: usize) -> String {
-    if others == 0 { location.to_owned() } else { texts.list_locations(location, others) }
 }

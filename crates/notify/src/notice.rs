@@ -7,7 +7,7 @@ use serde_json::json;
 use super::attributes::{Attribute, EMAIL, channel};
 use super::email::Email;
 use super::gsm7::as_gsm7;
-use super::payload::SCHEMA;
+use super::json::SCHEMA;
 use super::rendered::{Rendered, json_size};
 use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, marked};

@@ -2,10 +2,11 @@
 
 use super::attributes::{MOST_VALUES, attributes};
 use super::facts::{AlertPhase, Facts};
+use super::list::{AlertList, ListedAlert};
+use super::notice;
 use super::rendered::{LARGEST_EMAIL, LARGEST_JSON, Rendered, within};
 use super::subject::marked;
 use super::texts::Texts;
-use super::{notice, suppressed};
 use domain::alert::Message;
 use domain::rules::RuleSet;
 
@@ -60,7 +61,10 @@ impl<'n> Renderer<'n> {
             Message::Resolved { alert, at } => {
                 rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at), texts))
             }
-            Message::Suppressed { reason, alerts, more } => suppressed::rendered(texts, id(), *reason, alerts, *more),
+            Message::Suppressed { reason, alerts, more } => {
+                let alerts = alerts.iter().map(|alert| ListedAlert::suppressed(alert, texts)).collect();
+                AlertList::new(texts, Some(*reason), alerts, *more).rendered(id())
+            }
             Message::Notice(notice) => notice::rendered(notice, &id(), texts),
         }
     }

@@ -15,8 +15,9 @@ pub(super) const LARGEST_EMAIL: usize = 24 * 1024;
 pub(super) const LARGEST_LIST_EMAIL: usize = 80 * 1024;
 /// Largest JSON text that lists several alerts, as a string in the SNS message, in bytes. The SNS message contains it once.
 pub(super) const LARGEST_LIST_JSON: usize = 104 * 1024;
-/// The list lengths that a text is tried with. With one item each, even the longest names stay far below the limits.
-const LIST_LENGTHS: [usize; 7] = [128, 64, 32, 16, 8, 4, 1];
+/// The list lengths that a text is tried with: all, then fewer. With one item each, even the longest names stay far below the
+/// limits.
+const LIST_LENGTHS: [usize; 8] = [usize::MAX, 128, 64, 32, 16, 8, 4, 1];
 
 /// A message ready to send: a text for each protocol, and the attributes for filter policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
