@@ -23,7 +23,7 @@ pub(super) enum PasswordError {
     /// The kind of hash is not supported.
     #[error("a password hash of an unsupported kind: use $argon2id$ or $scrypt$")]
     Kind,
-    /// The hash takes too much memory or time.
+    /// The hash takes too much memory or time, or has more than 16 lanes.
     #[error("a password hash that costs too much: use at most 128 MiB of memory, and 512 MiB of memory times passes")]
     Cost,
 }
@@ -106,7 +106,7 @@ fn is_like_hash(text: &str) -> bool {
 /// Memory in bytes, and passes over it.
 fn argon2_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordError> {
     let params = argon2::Params::try_from(hash).map_err(|_| PasswordError::Malformed)?;
-    // Lanes are computed one after the other, in the same memory.
+    // Lanes add no cost: they are computed one after the other, in the same memory. RFC 9106 recommends four.
     if params.p_cost() > 16 {
         return Err(PasswordError::Cost);
     }
