@@ -1,7 +1,7 @@
 //! Due times as state stores keep them, in Unix milliseconds.
 //!
-//! A due time is rounded up and the current time is rounded down. A store therefore never returns a document before it is due
-//! by the caller's clock, and at most one millisecond late.
+//! A due time is rounded up and the current time is rounded down. By the caller's clock, rounding therefore makes no document
+//! due early, and none more than a millisecond late.
 
 use jiff::Timestamp;
 
