@@ -16,7 +16,7 @@
 //!     months_kept: 12.0,
 //!     push_ms: 80.0,
 //! };
-//! let bill = Bill::of(&workload, Region::Singapore, false).unwrap();
+//! let bill = Bill::of(&workload, Region::Singapore, false);
 //! assert_eq!(bill.dominating().unwrap().item.what, "metrics");
 //! ```
 
@@ -31,7 +31,7 @@ use serde::Serialize;
 use self::prices::{AS_OF, PricedItem, items};
 use self::workload::Month;
 
-pub use self::prices::{Region, UnknownItemError};
+pub use self::prices::Region;
 pub use self::workload::Workload;
 
 /// The bill of a month.
@@ -71,28 +71,17 @@ pub struct BillLine {
 
 impl Bill {
     /// The bill of `workload` in `region`. With `free_tier`, less the monthly free tier.
-    ///
-    /// # Errors
-    /// [`UnknownItemError`] if the price table has an item that no amount is calculated for.
-    pub fn of(workload: &Workload, region: Region, free_tier: bool) -> Result<Self, UnknownItemError> {
-        Self::of_items(items(), workload, region, free_tier)
-    }
-
-    fn of_items(
-        items: &'static [PricedItem],
-        workload: &Workload,
-        region: Region,
-        free_tier: bool,
-    ) -> Result<Self, UnknownItemError> {
-        let month = Month::of(*workload);
-        let line = |item: &'static PricedItem| {
-            let amount = month.amount(item).ok_or(UnknownItemError(&item.service, &item.what))?;
+    #[must_use]
+    pub fn of(workload: &Workload, region: Region, free_tier: bool) -> Self {
+        let month = Month::of(workload);
+        let lines = month.amounts.into_iter().filter_map(|(service, what, amount)| {
+            let item = items().iter().find(|item| item.service == service && item.what == what)?;
             let free = if free_tier { item.free } else { 0.0 };
             let cost = item.cost((amount - free).max(0.0), region);
-            Ok(BillLine { item, amount, price: item.price(region), cost })
-        };
-        let lines: Vec<BillLine> = items.iter().map(line).collect::<Result<_, _>>()?;
-        Ok(Self {
+            Some(BillLine { item, amount, price: item.price(region), cost })
+        });
+        let lines: Vec<BillLine> = lines.collect();
+        Self {
             prices_of: AS_OF,
             region,
             free_tier,
@@ -101,7 +90,7 @@ impl Bill {
             pushes: month.pushes,
             total: lines.iter().map(|line| line.cost).sum(),
             lines,
-        })
+        }
     }
 
     /// The line that costs most.

@@ -80,25 +80,16 @@ impl PricedItem {
     }
 }
 
-/// The price table has an item that no amount is calculated for. A retry cannot help.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("prices.toml has the item `{1}` of {0}, and no amount of it is calculated. Add it to Month::amount")]
-pub struct UnknownItemError(pub(super) &'static str, pub(super) &'static str);
-
-/// Reads a price table.
-pub(super) fn read(table: &str) -> Result<Vec<PricedItem>, toml::de::Error> {
+/// All items that AWS bills.
+#[expect(clippy::panic, reason = "the table is part of the program, and tests read it")]
+pub(super) fn items() -> &'static [PricedItem] {
     #[derive(Deserialize)]
     struct PriceTable {
         item: Vec<PricedItem>,
     }
-    toml::from_str(table).map(|table: PriceTable| table.item)
-}
-
-/// All items that AWS bills.
-#[expect(clippy::panic, reason = "the table is part of the program, and tests read it")]
-pub(super) fn items() -> &'static [PricedItem] {
-    static TABLE: OnceLock<Vec<PricedItem>> = OnceLock::new();
-    TABLE.get_or_init(|| read(include_str!("prices.toml")).unwrap_or_else(|error| panic!("prices.toml: {error}")))
+    static TABLE: OnceLock<PriceTable> = OnceLock::new();
+    let read = || toml::from_str(include_str!("prices.toml")).unwrap_or_else(|error| panic!("prices.toml: {error}"));
+    &TABLE.get_or_init(read).item
 }
 
 #[cfg(test)]

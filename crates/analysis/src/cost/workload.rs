@@ -7,7 +7,6 @@ use super::assumptions::{
     ALARMS, ANSWER, CALL_LOG, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_MINUTE,
     METRICS, OBJECT, POLLS, PUSH_LOG, READING_MS, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
 };
-use super::prices::PricedItem;
 
 /// Seconds of a month, as AWS bills it: 730 hours.
 pub const MONTH: f64 = 730.0 * 3_600.0;
@@ -56,84 +55,62 @@ fn seconds<S: serde::Serializer>(interval: &SignedDuration, serializer: S) -> Re
     serializer.serialize_f64(interval.as_secs_f64())
 }
 
-/// The amounts of a month of a workload.
+/// A month of a workload.
 pub(super) struct Month {
-    workload: Workload,
     pub(super) readings: f64,
     pub(super) pushes: f64,
-    /// Calls of the function for the second look at stored pushes.
-    looks: f64,
-    zones: f64,
-    /// Seconds that the function works.
-    seconds: f64,
-    /// Warm processes at a time.
-    processes: f64,
-    messages: f64,
+    /// The service, the name in the price table, and the amount of each item that AWS bills.
+    pub(super) amounts: [(&'static str, &'static str, f64); 21],
 }
 
 impl Month {
-    pub(super) fn of(workload: Workload) -> Self {
-        let readings = workload.devices * MONTH / workload.interval.as_secs_f64();
-        let pushes = readings / workload.batch;
-        let push_ms = workload.push_ms + LOOK_MS.value + 2.0 * READING_MS.value * workload.batch;
-        let seconds = (pushes * push_ms + MINUTES * SWEEP_MS.value) / 1_000.0;
-        Self {
-            workload,
-            readings,
-            pushes,
-            // The queue waits up to a minute for ten pushes.
-            looks: (pushes / LOOKED_AT_TOGETHER.value).max(pushes.min(MINUTES)),
-            zones: (workload.devices / workload.devices_per_zone).ceil(),
-            seconds,
-            processes: (seconds / MONTH).ceil().max(1.0),
-            messages: (workload.devices * workload.messages_per_device_month).min(MESSAGES_A_MINUTE.value * MINUTES),
-        }
-    }
-
-    /// The amount of an item of the price table; `None` if it is not known.
-    pub(super) fn amount(&self, item: &PricedItem) -> Option<f64> {
-        let Self { workload, readings, pushes, looks, zones, seconds, processes, messages } = self;
+    pub(super) fn of(workload: &Workload) -> Self {
+        let Workload { devices, batch, devices_per_zone, .. } = *workload;
+        let readings = devices * MONTH / workload.interval.as_secs_f64();
+        let pushes = readings / batch;
+        // Calls for the second look at stored pushes. The queue waits up to a minute for ten pushes.
+        let looks = (pushes / LOOKED_AT_TOGETHER.value).max(pushes.min(MINUTES));
         let other_calls = looks + MINUTES;
-        let logged = (pushes * PUSH_LOG.value + other_calls * CALL_LOG.value) / GB;
-        let zone_kb = STATE.value * workload.devices_per_zone;
+        // Seconds that the function works, and its warm processes at a time.
+        let push_ms = workload.push_ms + LOOK_MS.value + 2.0 * READING_MS.value * batch;
+        let seconds = (pushes * push_ms + MINUTES * SWEEP_MS.value) / 1_000.0;
+        let processes = (seconds / MONTH).ceil().max(1.0);
+        let zones = (devices / devices_per_zone).ceil();
+        let zone_kb = STATE.value * devices_per_zone;
+        let (read, write) = ((zone_kb / READ_UNIT).ceil(), zone_kb.max(1.0) + INDEX.value);
         // As if no two readings of a push were from the same zone, up to the number of zones.
-        let zones_of_pushes = pushes * workload.batch.min(*zones);
-        Some(match (item.service.as_str(), item.what.as_str()) {
-            ("API Gateway", "requests") => pushes * (SENT.value * workload.batch / METERED).ceil(),
-            ("Data transfer", "GB of answers") => pushes * ANSWER.value / GB,
-            ("Lambda", "calls") => pushes + other_calls,
-            ("Lambda", "GB-seconds") => seconds * MEMORY.value,
-            ("S3", "objects written") => *pushes,
-            ("S3", "objects read") => pushes + processes * MINUTES,
-            ("S3", "GB kept") => {
-                (readings * stored(workload.batch) + pushes * OBJECT.value) * workload.months_kept / GB
-            }
-            ("SQS", "requests") => pushes + 2.0 * looks + MINUTES * POLLS.value,
-            ("DynamoDB", "write units") => {
-                let write = zone_kb.max(1.0) + INDEX.value;
-                let changes = (readings * workload.changing_percent / 100.0).min(zones_of_pushes);
-                // A message takes a token of the rate limit, and is counted for the SMS of the day. When it is sent, its zone is
-                // written once more.
-                changes * write + messages * (2.0 + write) + processes * FIVE_MINUTES
-            }
-            ("DynamoDB", "read units") => {
-                let read = (zone_kb / READ_UNIT).ceil();
-                // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
-                // token and for the SMS of the day.
-                2.0 * zones_of_pushes * read + MINUTES * 3.0 + messages * (2.0 + read)
-            }
-            ("DynamoDB", "GB kept and restorable") => zones * zone_kb / KB_OF_GB,
-            ("SNS", "messages") => *messages,
-            ("SNS", "emails") => messages * workload.emails,
-            ("SNS", "SMS to Singapore") => messages.min(TEXTS_A_DAY.value * DAYS) * workload.phones,
-            ("CloudWatch", "GB of log lines") => logged,
-            ("CloudWatch", "GB of log lines kept") => logged * LOG_KEPT.value / 100.0,
-            ("CloudWatch", "metrics") => METRICS.value,
-            ("CloudWatch", "alarms") => ALARMS.value,
-            ("CloudWatch", "dashboards") => DASHBOARDS.value,
-            ("Secrets Manager", "secrets") => 1.0,
-            ("Secrets Manager", "reads") => processes * 2.0 * FIVE_MINUTES,
-            _ => return None,
-        })
+        let zones_of_pushes = pushes * batch.min(zones);
+        let changes = (readings * workload.changing_percent / 100.0).min(zones_of_pushes);
+        let messages = (devices * workload.messages_per_device_month).min(MESSAGES_A_MINUTE.value * MINUTES);
+        let kept = (readings * stored(batch) + pushes * OBJECT.value) * workload.months_kept;
+        let logged = (pushes * PUSH_LOG.value + other_calls * CALL_LOG.value) / GB;
+        let amounts = [
+            ("API Gateway", "requests", pushes * (SENT.value * batch / METERED).ceil()),
+            ("Data transfer", "GB of answers", pushes * ANSWER.value / GB),
+            ("Lambda", "calls", pushes + other_calls),
+            ("Lambda", "GB-seconds", seconds * MEMORY.value),
+            ("S3", "objects written", pushes),
+            ("S3", "objects read", pushes + processes * MINUTES),
+            ("S3", "GB kept", kept / GB),
+            ("SQS", "requests", pushes + 2.0 * looks + MINUTES * POLLS.value),
+            // A message takes a token of the rate limit, and is counted for the SMS of the day. When it is sent, its zone is
+            // written once more.
+            ("DynamoDB", "write units", changes * write + messages * (2.0 + write) + processes * FIVE_MINUTES),
+            // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
+            // token and for the SMS of the day.
+            ("DynamoDB", "read units", 2.0 * zones_of_pushes * read + MINUTES * 3.0 + messages * (2.0 + read)),
+            ("DynamoDB", "GB kept and restorable", zones * zone_kb / KB_OF_GB),
+            ("SNS", "messages", messages),
+            ("SNS", "emails", messages * workload.emails),
+            ("SNS", "SMS to Singapore", messages.min(TEXTS_A_DAY.value * DAYS) * workload.phones),
+            ("CloudWatch", "GB of log lines", logged),
+            ("CloudWatch", "GB of log lines kept", logged * LOG_KEPT.value / 100.0),
+            ("CloudWatch", "metrics", METRICS.value),
+            ("CloudWatch", "alarms", ALARMS.value),
+            ("CloudWatch", "dashboards", DASHBOARDS.value),
+            ("Secrets Manager", "secrets", 1.0),
+            ("Secrets Manager", "reads", processes * 2.0 * FIVE_MINUTES),
+        ];
+        Self { readings, pushes, amounts }
     }
 }

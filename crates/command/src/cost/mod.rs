@@ -7,9 +7,9 @@ use analysis::cost::{Bill, Region, Workload};
 use clap::Args;
 use jiff::SignedDuration;
 
+use crate::Failure;
 use crate::output::OutputFormat;
 use crate::period::interval;
-use crate::{Failure, OrFailure as _};
 
 /// Estimate the cost of a month in AWS by service, and name the largest line
 ///
@@ -73,7 +73,7 @@ pub(super) struct CostCommand {
 
 impl CostCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let bill = Bill::of(&self.workload(), self.region, self.free_tier).or_failure("the bill")?;
+        let bill = Bill::of(&self.workload(), self.region, self.free_tier);
         self.format.print(&bill, |bill| text::text(bill, self.explain))
     }
 
