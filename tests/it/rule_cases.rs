@@ -4,14 +4,16 @@
 use analysis::cases::CaseFile;
 use smartclean_push::domain::rules::RuleSet;
 
-/// Runs a case file. Returns its mismatches and its number of cases.
+/// Runs a case file. Returns its failed lines and its number of cases.
 fn run(name: &str, text: &str) -> (Vec<String>, usize) {
     let file = CaseFile::parse(name, text).unwrap_or_else(|errors| panic!("{errors:#?}"));
     let mut wrong = Vec::new();
     for case in &file.cases {
         let rules =
             RuleSet::parse(name, case.rules.as_deref().unwrap_or_default()).unwrap_or_else(|f| panic!("{f:#?}"));
-        wrong.extend(case.run(rules).iter().map(|mismatch| format!("{name}, {}: {mismatch:#?}", case.name)));
+        wrong.extend(
+            case.run(rules).iter().map(|(line, actual)| format!("{name}, {}: {line:#?} gave {actual}", case.name)),
+        );
     }
     (wrong, file.cases.len())
 }

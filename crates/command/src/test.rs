@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use analysis::cases::{Case, CaseFile, Mismatch};
+use analysis::cases::{Case, CaseFile, CaseLine};
 use analysis::words::plural;
 use clap::Args;
 use smartclean_push::domain::{display, utf8};
@@ -85,9 +85,9 @@ impl TestCommand {
                 Some(text) => rules::parse(&format!("{name}, the rules of \"{}\"", case.name), text.as_bytes())?,
                 None => common.clone(),
             };
-            let mismatches = case.run(rules);
-            if !mismatches.is_empty() {
-                failures.push(failure(&name, case, &mismatches));
+            let failed = case.run(rules);
+            if !failed.is_empty() {
+                failures.push(failure(&name, case, &failed));
             }
         }
         Ok((file.cases.len(), failures))
@@ -95,11 +95,11 @@ impl TestCommand {
 }
 
 /// What a failed case expected and what it got.
-fn failure(file: &str, case: &Case, mismatches: &[Mismatch]) -> String {
+fn failure(file: &str, case: &Case, failed: &[(&CaseLine, String)]) -> String {
     let mut text = format!("\nFAILED {file}:{}: {}\n", case.line, case.name);
-    for Mismatch { line, input, expected, actual } in mismatches {
+    for (CaseLine { number, input, expected, .. }, actual) in failed {
         let [expected, actual] = [expected, actual].map(|text| if text.is_empty() { "nothing" } else { text });
-        text += &format!("  line {line}: {input}\n    expected  {expected}\n    got       {actual}\n");
+        text += &format!("  line {number}: {input}\n    expected  {expected}\n    got       {actual}\n");
     }
     text
 }

@@ -15,13 +15,13 @@ const FIRST_DAY: Timestamp = Timestamp::constant(1_795_392_000, 0);
 
 /// A line of a case.
 #[derive(Clone, Debug)]
-pub(super) struct CaseLine {
+pub struct CaseLine {
     /// Its number in the file, from 1.
-    pub(super) number: usize,
+    pub number: usize,
     /// Time and event, as written.
-    pub(super) input: String,
+    pub input: String,
     /// The results, as written.
-    pub(super) expected: String,
+    pub expected: String,
     /// Whether each result begins with its time.
     pub(super) is_series: bool,
     /// Its events, in order.

@@ -44,35 +44,4 @@ mod line;
 mod runner;
 
 pub use self::file::{Case, CaseFile};
-use self::runner::CaseRunner;
-use domain::rules::RuleSet;
-
-/// A line whose results differ from what it expects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The line's number in the file, from 1.
-    pub line: usize,
-    /// Its time and event.
-    pub input: String,
-    /// The results that it expects.
-    pub expected: String,
-    /// The results.
-    pub actual: String,
-}
-
-impl Case {
-    /// Runs the case under `rules`, from an empty state. Returns the lines that fail.
-    #[must_use]
-    pub fn run(&self, rules: RuleSet) -> Vec<Mismatch> {
-        let mut runner = CaseRunner::new(rules);
-        let mut mismatches = Vec::new();
-        for line in &self.lines {
-            let actual = runner.run(line);
-            if actual != line.expected {
-                let (input, expected) = (line.input.clone(), line.expected.clone());
-                mismatches.push(Mismatch { line: line.number, input, expected, actual });
-            }
-        }
-        mismatches
-    }
-}
+pub use self::line::CaseLine;

@@ -1,7 +1,8 @@
-//! Runs the lines of a case, and formats their results.
+//! Runs cases, and formats the results of their lines.
 
 use std::collections::BTreeMap;
 
+use super::file::Case;
 use super::line::{CaseEvent, CaseLine, EventKind, format_time};
 use domain::alert::Message;
 use domain::cleaning::Cleaning;
@@ -12,19 +13,23 @@ use domain::state::{OutboxEntry, ZoneKey, ZoneState};
 use notify::render::Renderer;
 
 /// The rules of a case, and the state of each zone.
-pub(super) struct CaseRunner {
+struct CaseRunner {
     rules: RuleSet,
     zones: BTreeMap<String, ZoneState>,
 }
 
-impl CaseRunner {
-    /// A runner without any state.
-    pub(super) fn new(rules: RuleSet) -> Self {
-        Self { rules, zones: BTreeMap::new() }
+impl Case {
+    /// Runs the case under `rules`, from an empty state. Returns the lines that have other results than they expect, with these.
+    #[must_use]
+    pub fn run(&self, rules: RuleSet) -> Vec<(&CaseLine, String)> {
+        let mut runner = CaseRunner { rules, zones: BTreeMap::new() };
+        let results = self.lines.iter().map(|line| (line, runner.run(line)));
+        results.filter(|(line, actual)| *actual != line.expected).collect()
     }
+}
 
-    /// Runs a line. Returns its results.
-    pub(super) fn run(&mut self, line: &CaseLine) -> String {
+impl CaseRunner {
+    fn run(&mut self, line: &CaseLine) -> String {
         let mut all = Vec::new();
         for event in &line.events {
             let time = if line.is_series { format!("{} ", format_time(event.at)) } else { String::new() };
