@@ -1,5 +1,6 @@
 //! The findings of a backtest, for the terminal, for JSON and for the report.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,14 +50,16 @@ impl Findings {
         std::iter::once(&self.rules).chain(&self.against)
     }
 
-    /// The alerts of each of the [results](Self::results) by a key, in order of time.
-    pub fn alerts_by<K: Ord>(&self, key: impl Fn(&AlertFact) -> K) -> BTreeMap<K, [Vec<&AlertFact>; 2]> {
+    /// The alerts of each of the [results](Self::results) by a key, in order of time. The key with the most alerts is first.
+    pub fn alerts_by<K: Ord>(&self, key: impl Fn(&AlertFact) -> K) -> Vec<[Vec<&AlertFact>; 2]> {
         let mut groups: BTreeMap<K, [Vec<&AlertFact>; 2]> = BTreeMap::new();
         for (index, results) in self.results().enumerate() {
             for alert in &results.alerts {
                 groups.entry(key(alert)).or_default()[index].push(alert);
             }
         }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort_by_key(|alerts| Reverse(alerts.iter().map(Vec::len).max()));
         groups
     }
 

@@ -51,16 +51,17 @@ pub(super) fn section(findings: &Findings, max_bytes: usize) -> Markup {
         @for article in &articles { (article) }
         @if !rows.is_empty() { details {
             summary { (plural(others.len(), "sensor")) " more, " (devices.len() - alerting) " without an alert" }
-            (TABLE.of(&rows))
+            (TABLE.of(rows))
         } }
     }
 }
 
 /// The devices, the one with the most alerts first, then the one with the worst.
 fn ranked(findings: &Findings) -> Vec<Device<'_>> {
-    let mut alerts = findings.alerts_by(|alert| alert.device);
-    let own = |(index, device)| (device, alerts.remove(&index).map_or_else(Vec::new, |[alerts, _]| alerts));
-    let mut devices: Vec<Device<'_>> = findings.devices.iter().enumerate().map(own).collect();
+    let mut devices: Vec<Device<'_>> = findings.devices.iter().map(|device| (device, Vec::new())).collect();
+    for alert in &findings.rules.alerts {
+        devices[alert.device].1.push(alert);
+    }
     devices.sort_by_cached_key(|(device, alerts)| {
         (
             Reverse((alerts.len(), worst_severity(alerts))),
@@ -89,10 +90,10 @@ fn article(findings: &Findings, (device, alerts): &Device<'_>, has_charts: bool)
             (count(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in relevant_series(device, alerts) { (TrendChart { findings, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (TrendChart::new(findings, device, series, alerts).figure()) }
             details {
                 summary { "Its alerts, the worst first" }
-                (ALERTS.of(&alert_rows(findings, alerts.to_vec()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells)).collect::<Vec<_>>()))
+                (ALERTS.of(alert_rows(findings, alerts.clone()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells))))
                 (left_out(alerts.len().saturating_sub(MAX_ALERTS)))
             }
         }
@@ -106,7 +107,7 @@ fn row(findings: &Findings, (device, alerts): &Device<'_>, has_chart: bool) -> M
         html! { (device.location.device_title()) },
         html! { @if let Some(zone) = device.location.zone_label() { (name(zone)) } },
         worst(alerts),
-        html! { @if let Some(series) = series { (TrendChart { findings, device, series, alerts }.row()) } },
+        html! { @if let Some(series) = series { (TrendChart::new(findings, device, series, alerts).row()) } },
         html! { (count(alerts.len())) },
         html! { (count(device.readings)) },
     ])

@@ -1,9 +1,8 @@
 //! HTML that several sections use.
 
-use std::ops::Range;
-
 use maud::{Markup, html};
 
+use super::scale::Scale;
 use crate::backtest::findings::RuleLimit;
 use domain::device::Unit;
 use domain::severity::Severity;
@@ -24,11 +23,11 @@ pub(super) fn badge(severity: Severity) -> Markup {
     html! { span.key.(severity) { (severity) } }
 }
 
-/// The limits beside a chart of the values `shown`.
-pub(super) fn legend(limits: &[RuleLimit], unit: Unit, shown: &Range<f64>) -> Markup {
+/// The limits beside a chart of the values on `scale`.
+pub(super) fn legend(limits: &[RuleLimit], unit: Unit, scale: &Scale) -> Markup {
     html! {
         p.note { @for RuleLimit { severity, limit, .. } in limits {
-            (badge(*severity)) " " (amount(*limit, unit)) @if !shown.contains(limit) { " (beyond this chart)" } " "
+            (badge(*severity)) " " (amount(*limit, unit)) @if !scale.contains(*limit) { " (beyond this chart)" } " "
         } }
     }
 }
@@ -53,7 +52,7 @@ impl<const N: usize> Table<N> {
         } } }
     }
 
-    pub(super) fn of(&self, rows: &[Markup]) -> Markup {
+    pub(super) fn of(&self, rows: impl IntoIterator<Item = Markup>) -> Markup {
         html! { div.scroll { table {
             thead { tr { @for (index, title) in self.columns.iter().enumerate() {
                 th.n[index >= self.texts] scope="col" { (title) }
@@ -63,16 +62,16 @@ impl<const N: usize> Table<N> {
     }
 
     /// The first rows, and the others folded.
-    pub(super) fn folded(&self, rows: impl Iterator<Item = [Markup; N]>) -> Markup {
-        let rows: Vec<Markup> = rows.map(|cells| self.row(cells)).collect();
-        let (shown, others) = rows.split_at(rows.len().min(SHOWN));
+    pub(super) fn folded(&self, rows: impl ExactSizeIterator<Item = [Markup; N]>) -> Markup {
+        let others = rows.len().saturating_sub(SHOWN);
+        let mut rows = rows.map(|cells| self.row(cells));
         html! {
-            (self.of(shown))
-            @if !others.is_empty() {
+            (self.of(rows.by_ref().take(SHOWN)))
+            @if others > 0 {
                 details {
-                    summary { (others.len()) " more" }
-                    (self.of(&others[..others.len().min(MAX_FOLDED)]))
-                    (left_out(others.len().saturating_sub(MAX_FOLDED)))
+                    summary { (others) " more" }
+                    (self.of(rows.take(MAX_FOLDED)))
+                    (left_out(others.saturating_sub(MAX_FOLDED)))
                 }
             }
         }

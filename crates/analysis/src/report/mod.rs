@@ -1,17 +1,17 @@
 //! The findings of a backtest as an HTML page, for people who run buildings.
 //!
-//! The page is one file, without network requests and scripts. Its charts are SVG, in colours for light and dark screens.
+//! The page is one file, without network requests and scripts. Its charts are SVG and tables, in colours for light and dark screens.
 
 mod alerts;
-mod chart;
 mod devices;
 mod difference;
 #[cfg(test)]
 mod fixtures;
-mod hours;
+mod heat;
 mod markup;
 #[cfg(test)]
 mod page_tests;
+mod scale;
 mod summary;
 mod trend;
 mod values;
@@ -47,7 +47,7 @@ pub fn page(findings: &Findings, created: Timestamp) -> String {
     let mut sections = vec![
         ("difference", "What would change", "Both rules, judged by the same readings.", difference::section(findings)),
         ("alerts", "Alerts", "When they come, and what they are about.", alerts::section(findings)),
-        ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor.", hours::section(findings)),
+        ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor.", heat::by_hour(findings)),
         (
             "values",
             "Values",

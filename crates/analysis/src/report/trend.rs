@@ -1,75 +1,102 @@
 //! A chart of the values of a device over time, with limits and alerts.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use maud::{Markup, html};
 
-use super::chart::{Axis, Chart, Days, Mark, ROW, WIDE, colour, range, with_limits};
 use super::markup::legend;
-use crate::backtest::findings::{AlertFact, DeviceFindings, Findings, Series, Span};
+use super::scale::Scale;
+use crate::backtest::findings::{AlertFact, DeviceFindings, Findings, Series};
 use crate::words::{plural, with_unit};
+use domain::device::Unit;
+use notify::amount;
 
+/// Width and height of a chart, in units of its SVG.
+const WIDE: (u32, u32) = (1_200, 240);
+/// The same of a chart in a row of a table, without axes and alerts.
+const ROW: (u32, u32) = (300, 54);
 /// Most periods of a chart in a row of a table.
 const ROW_PERIODS: i64 = 30;
 
 /// A chart of a metric of a device.
 pub(super) struct TrendChart<'a> {
-    pub(super) findings: &'a Findings,
-    pub(super) device: &'a DeviceFindings,
-    pub(super) series: &'a Series,
+    series: &'a Series,
     /// All alerts of the device.
-    pub(super) alerts: &'a [&'a AlertFact],
+    alerts: &'a [&'a AlertFact],
+    /// The local midnight before the history begins.
+    midnight: ZonedDateTime,
+    /// Days since then. The scale has the whole history, so that charts can be compared.
+    days: Scale,
+    values: Scale,
 }
 
-impl TrendChart<'_> {
+impl<'a> TrendChart<'a> {
+    pub(super) fn new(
+        findings: &Findings,
+        device: &DeviceFindings,
+        series: &'a Series,
+        alerts: &'a [&'a AlertFact],
+    ) -> Self {
+        let span = findings.span.map_or([Timestamp::UNIX_EPOCH; 2], |span| [span.first, span.last]);
+        let first = device.location.local_zone.local_time(span[0]);
+        let midnight = first.start_of_day().unwrap_or(first);
+        let days = Scale::of(span.map(|at| days_since(&midnight, at.as_second())), &[], 6.0);
+        let values = series.values.iter().flat_map(|(_, least, greatest)| [*least, *greatest]);
+        Self { series, alerts, midnight, days, values: Scale::of(values, &series.limits, 4.0) }
+    }
+
     /// The chart with axes and alerts.
     pub(super) fn figure(&self) -> Markup {
-        let chart = self.chart(WIDE);
-        html! { figure.wide { (chart.svg()) } (legend(&self.series.limits, self.series.unit, &chart.y.range)) }
+        let Series { label, unit, limits, width, .. } = self.series;
+        let time = |days: &f64| {
+            let minutes = SignedDuration::from_mins((days * 1_440.0).round() as i64);
+            self.midnight.datetime().saturating_add(minutes).strftime("%-d %b %H:%M")
+        };
+        html! {
+            figure.trend {
+                figcaption { (with_unit(label, *unit)) }
+                div.y { @for value in self.values.0.iter().rev() { span { (amount(*value, Unit::One)) } } }
+                (self.svg(WIDE, width.as_secs()))
+                div.x { @for days in &self.days.0 { span { (time(days)) } } }
+            }
+            (legend(limits, *unit, &self.values))
+        }
     }
 
     /// The chart in a row of a table.
     pub(super) fn row(&self) -> Markup {
-        self.chart(ROW).svg()
+        let width = self.series.width.as_secs();
+        let [first, last] = [0, self.days.0.len() - 1].map(|index| self.days.0[index]);
+        let periods = (last - first) * 86_400.0 / width as f64;
+        self.svg(ROW, width * (periods as i64 / ROW_PERIODS + 1))
     }
 
-    fn chart(&self, size: (u32, u32)) -> Chart {
-        let Self { findings, device, series, alerts } = self;
-        let span = findings.span.unwrap_or(Span { first: Timestamp::UNIX_EPOCH, last: Timestamp::UNIX_EPOCH });
-        let days = Days::since(span.first, &device.location.local_zone);
-        let mut period = series.width.as_secs();
-        if size == ROW {
-            period *= span.last.duration_since(span.first).as_secs() / period / ROW_PERIODS + 1;
-        }
-        let runs = self.runs(&days, period);
-        let values = runs.iter().flatten().flat_map(|(_, least, greatest)| [*least, *greatest]);
-        let y = with_limits(&range(values), &series.limits);
-        // The whole history, so that charts can be compared.
-        let history = [span.first, span.last].map(|at| days.at(at.as_second()));
-        let x = range(runs.iter().flatten().map(|(at, ..)| *at).chain(history));
-        let mut marks: Vec<Mark> = runs.into_iter().map(Mark::Band).collect();
-        let limits = series.limits.iter().filter(|limit| y.contains(&limit.limit));
-        let line = |limit| [(x.start, limit), (x.end, limit)];
-        marks.extend(limits.map(|limit| Mark::Line(line(limit.limit), colour(limit.severity))));
-        if size != ROW {
-            let number = |alert: &AlertFact| alert.at.as_second().div_euclid(period);
-            let periods = alerts.chunk_by(|one, next| number(one) == number(next));
-            let worst = periods.filter_map(|alerts| alerts.iter().max_by_key(|alert| alert.severity));
-            marks.extend(worst.map(|alert| {
-                let value = self.value(alert).unwrap_or(y.start);
-                Mark::Dot((days.at(alert.at.as_second()), value), colour(alert.severity))
-            }));
-        }
-        Chart {
-            label: format!("{} over time, {}", series.label, plural(alerts.len(), "alert")),
-            size,
-            x: days.axis(x),
-            y: Axis::of_numbers(y, with_unit(&series.label, series.unit)),
-            marks,
+    /// The drawing, with a band from the least to the greatest value of each period of so many seconds.
+    fn svg(&self, size: (u32, u32), period: i64) -> Markup {
+        let (width, height) = size;
+        let across = |second| (self.days.position(days_since(&self.midnight, second)) * f64::from(width)) as u32;
+        let down = |value| ((1.0 - self.values.position(value)) * f64::from(height)) as u32;
+        let points = |run: &[(i64, f64, f64)]| {
+            let upper = run.iter().map(|(second, _, greatest)| (across(*second), down(*greatest)));
+            let lower = run.iter().rev().map(|(second, least, _)| (across(*second), down(*least)));
+            upper.chain(lower).map(|(x, y)| format!("{x},{y} ")).collect::<String>()
+        };
+        let limits = self.series.limits.iter().filter(|limit| self.values.contains(limit.limit));
+        html! {
+            svg viewBox={ "0 0 " (width) " " (height) } role="img"
+                aria-label={ (self.series.label) " over time, " (plural(self.alerts.len(), "alert")) } {
+                @for run in self.runs(period) { polygon points=(points(&run)) {} }
+                @for (y, severity) in limits.map(|limit| (down(limit.limit), limit.severity)) {
+                    line.(severity) x2=(width) y1=(y) y2=(y) {}
+                }
+                @if size != ROW { @for alert in self.worst_alerts(period) {
+                    circle.(alert.severity) cx=(across(alert.at.as_second())) cy=(down(self.value(alert))) r="7" {}
+                } }
+            }
         }
     }
 
     /// The least and the greatest value at the start and the end of each period of so many seconds. A gap begins a new run.
-    fn runs(&self, days: &Days, period: i64) -> Vec<Vec<(f64, f64, f64)>> {
+    fn runs(&self, period: i64) -> Vec<Vec<(i64, f64, f64)>> {
         let number = |(start, ..): &(Timestamp, f64, f64)| start.as_second().div_euclid(period);
         let periods = self.series.values.chunk_by(|one, next| number(one) == number(next)).filter_map(|values| {
             let merged = |one: (_, f64, f64), other: (_, f64, f64)| (one.0, one.1.min(other.1), one.2.max(other.2));
@@ -79,16 +106,29 @@ impl TrendChart<'_> {
         let runs = periods.chunk_by(|one, next| number(one) + 1 == number(next)).map(|run| {
             let ends = |values: &(Timestamp, f64, f64)| {
                 let start = number(values) * period;
-                [start, start + period].map(|at| (days.at(at), values.1, values.2))
+                [start, start + period].map(|second| (second, values.1, values.2))
             };
             run.iter().flat_map(ends).collect()
         });
         runs.collect()
     }
 
-    /// The value that raised an alert; `None` if that is no single value of this metric.
-    fn value(&self, alert: &AlertFact) -> Option<f64> {
-        let breach = alert.breach.as_ref().filter(|breach| *breach.metric == *self.series.metric)?;
-        self.series.limits.iter().any(|limit| limit.rule == alert.rule).then_some(breach.value)
+    /// The most severe alert of each period of so many seconds.
+    fn worst_alerts(&self, period: i64) -> impl Iterator<Item = &AlertFact> {
+        let number = move |alert: &AlertFact| alert.at.as_second().div_euclid(period);
+        let periods = self.alerts.chunk_by(move |one, next| number(one) == number(next));
+        periods.filter_map(|alerts| alerts.iter().copied().max_by_key(|alert| alert.severity))
     }
+
+    /// The value that raised an alert; the start of the scale if that is no single value of this metric.
+    fn value(&self, alert: &AlertFact) -> f64 {
+        let is_of_value = self.series.limits.iter().any(|limit| limit.rule == alert.rule);
+        let breach = alert.breach.as_ref().filter(|breach| is_of_value && *breach.metric == *self.series.metric);
+        breach.map_or(self.values.start(), |breach| breach.value)
+    }
+}
+
+/// The days from a midnight to `second` since 1970.
+fn days_since(midnight: &ZonedDateTime, second: i64) -> f64 {
+    (second - midnight.timestamp().as_second()) as f64 / 86_400.0
 }

@@ -1,23 +1,20 @@
 //! The distribution of each metric, with its limits.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
 use maud::{Markup, html};
 
-use super::chart::{Axis, Chart, HALF, Mark, colour, range, with_limits};
 use super::markup::{left_out, legend};
+use super::scale::Scale;
 use crate::backtest::findings::{Distribution, Findings, RuleLimit};
 use crate::words::count;
 use domain::breach::Comparison;
 use domain::device::{DeviceType, Unit};
 use notify::amount;
 
-/// Most charts.
+/// Most distributions.
 const SHOWN: usize = 100;
-/// Most bars of a chart.
-const MAX_BARS: f64 = 60.0;
-/// The part of the values at each end that is cut off: outliers would widen the chart.
+/// About so many bands of values.
+const BANDS: f64 = 12.0;
+/// The part of the values at each end that is cut off: outliers would widen the bands.
 const TAIL: f64 = 0.001;
 
 pub(super) fn section(findings: &Findings) -> Markup {
@@ -36,7 +33,7 @@ fn figure(distribution: &Distribution) -> Markup {
             h3 { (distribution.label) " " small { (kind) } }
             p { (in_words(distribution)) }
         }
-        @if distribution.unit != Unit::Flag { (chart(distribution)) }
+        @if distribution.unit != Unit::Flag { (bands(distribution)) }
     } }
 }
 
@@ -60,50 +57,32 @@ fn in_words(distribution: &Distribution) -> String {
     )
 }
 
-fn chart(distribution: &Distribution) -> Markup {
-    let core = core(distribution);
-    let x = with_limits(&core, &distribution.limits);
-    let bars = bars(distribution, &core);
-    let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max) * 1.05;
-    let legend = legend(&distribution.limits, distribution.unit, &x);
-    let mut marks: Vec<Mark> = bars.into_iter().map(|(from, to, part)| Mark::Bar(from, to, part)).collect();
-    let limits = distribution.limits.iter().filter(|limit| x.contains(&limit.limit));
-    let line = |limit| [(limit, 0.0), (limit, most)];
-    marks.extend(limits.map(|limit| Mark::Line(line(limit.limit), colour(limit.severity))));
-    let chart = Chart {
-        label: format!("Distribution of {}", distribution.label),
-        size: HALF,
-        x: Axis::of_numbers(x, distribution.unit.symbol()),
-        y: Axis::of_numbers(0.0..most, "% of readings"),
-        marks,
-    };
-    html! { (chart.svg()) (legend) }
-}
-
-/// The range of the values without their tails.
-fn core(distribution: &Distribution) -> Range<f64> {
-    range([TAIL, 1.0 - TAIL].into_iter().filter_map(|part| distribution.quantile(part)))
-}
-
-/// Bars of one or more bins: from, to, and % of all readings.
-fn bars(distribution: &Distribution, core: &Range<f64>) -> Vec<(f64, f64, f64)> {
-    let bin = if distribution.width.is_normal() { distribution.width.abs() } else { 1.0 };
-    let bar = bin * ((core.end - core.start) / bin / MAX_BARS).ceil().max(1.0);
-    let mut parts: BTreeMap<i64, f64> = BTreeMap::new();
-    for (lower, count) in &distribution.bins {
-        let middle = lower + bin / 2.0;
-        if middle >= core.start && *lower <= core.end {
-            let part = 100.0 * *count as f64 / distribution.count as f64;
-            *parts.entry(((middle - core.start) / bar).floor() as i64).or_default() += part;
-        }
+/// A bar for each band of values, in the colour of the limit that its middle crosses.
+fn bands(distribution: &Distribution) -> Markup {
+    let Distribution { unit, count, width, bins, limits, .. } = distribution;
+    let core = [TAIL, 1.0 - TAIL].into_iter().filter_map(|part| distribution.quantile(part));
+    let scale = Scale::of(core, limits, BANDS);
+    let bands = scale.0.windows(2).map(|ends| {
+        let is_inside = |lower: f64| (ends[0]..ends[1]).contains(&(lower + width / 2.0));
+        let inside: u64 = bins.iter().filter(|(lower, _)| is_inside(*lower)).map(|(_, count)| count).sum();
+        let middle = f64::midpoint(ends[0], ends[1]);
+        let crossed = limits.iter().filter(|limit| limit.comparison.is_breached(middle, limit.limit));
+        (ends, 100.0 * inside as f64 / *count as f64, crossed.map(|limit| limit.severity).max())
+    });
+    html! {
+        table.bands { tbody { @for (ends, part, severity) in bands { tr class=[severity] {
+            th scope="row" { (amount(ends[0], Unit::One)) " to " (amount(ends[1], *unit)) }
+            td { div style={ "width:" (format!("{part:.1}")) "%" } {} }
+            td.n { (format!("{part:.1} %")) }
+        } } } }
+        (legend(limits, *unit, &scale))
     }
-    let left = |index: i64| core.start + index as f64 * bar;
-    parts.into_iter().map(|(index, part)| (left(index), left(index + 1), part)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::severity::Severity;
 
     fn distribution(bins: Vec<(f64, u64)>, width: f64) -> Distribution {
         Distribution {
@@ -120,30 +99,55 @@ mod tests {
         }
     }
 
+    /// The bands with the parts of readings in them.
+    fn parts(distribution: &Distribution) -> Vec<(String, f64)> {
+        let table = bands(distribution).into_string();
+        let cell = |row: &str, before: &str, after: &str| {
+            row.split_once(before).unwrap().1.split_once(after).unwrap().0.to_owned()
+        };
+        let rows = table.split("<tr").skip(1);
+        rows.map(|row| (cell(row, "\"row\">", "</th>"), cell(row, "class=\"n\">", " %").parse().unwrap())).collect()
+    }
+
     #[test]
     fn a_long_tail_is_cut_off_and_nothing_else() {
         let body = || (0..100u32).map(|bin| (f64::from(bin), 100)).collect::<Vec<_>>();
-        let long = distribution([body(), vec![(1e6, 1)]].concat(), 1.0);
-        assert!(core(&long).end < 101.0);
-        let whole = distribution(vec![(0.0, 100), (1.0, 100)], 1.0);
-        assert!(core(&whole).start < 0.1 && core(&whole).end > 1.9, "{:?}", core(&whole));
+        let long = parts(&distribution([body(), vec![(1e6, 1)]].concat(), 1.0));
+        assert_eq!((long.len(), long[0].0.as_str(), long[9].0.as_str()), (10, "0 to 10 °C", "90 to 100 °C"));
+        assert!(long.iter().all(|(_, part)| (9.9..10.1).contains(part)), "{long:?}");
+        let whole = parts(&distribution(vec![(0.0, 100), (1.0, 300)], 1.0));
+        assert_eq!((whole[0].0.as_str(), whole.last().unwrap().0.as_str()), ("0 to 0.2 °C", "1.8 to 2 °C"));
+        let filled: Vec<f64> = whole.iter().map(|(_, part)| *part).filter(|part| *part > 0.0).collect();
+        assert_eq!(filled, [25.0, 75.0]);
     }
 
     #[test]
-    fn bars_are_few_and_have_all_readings_except_the_tails() {
-        let many = distribution((0..5_000u32).map(|bin| (f64::from(bin) * 0.1, 3)).collect(), 0.1);
-        let bars = bars(&many, &core(&many));
-        assert!(bars.len() <= 61, "{}", bars.len());
-        let sum: f64 = bars.iter().map(|bar| bar.2).sum();
-        assert!((99.7..100.0 + 1e-6).contains(&sum), "{sum}");
+    fn bands_are_few_and_have_all_readings_except_the_tails() {
+        let many = parts(&distribution((0..5_000u32).map(|bin| (f64::from(bin) * 0.1, 3)).collect(), 0.1));
+        assert!(many.len() <= 14, "{}", many.len());
+        let sum: f64 = many.iter().map(|(_, part)| part).sum();
+        assert!((99.5..100.5).contains(&sum), "{sum}");
     }
 
     #[test]
-    fn a_flag_has_words_and_no_chart() {
+    fn a_band_has_the_colour_of_the_worst_limit_that_it_crosses() {
+        let limit =
+            |severity, limit| RuleLimit { rule: "hot".into(), severity, comparison: Comparison::AtLeast, limit };
+        let limits = vec![limit(Severity::Medium, 4.0), limit(Severity::High, 8.0)];
+        let bins = (0..10u32).map(|bin| (f64::from(bin), 1)).collect();
+        let table = bands(&Distribution { limits, ..distribution(bins, 1.0) }).into_string();
+        assert_eq!(
+            ["<tr>", "<tr class=\"medium\">", "<tr class=\"high\">"].map(|row| table.matches(row).count()),
+            [4, 4, 2]
+        );
+    }
+
+    #[test]
+    fn a_flag_has_words_and_no_bands() {
         let flag =
             Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
         let flag = figure(&flag).into_string();
-        assert!(flag.contains("100 readings, 1 % of them with “spill”") && !flag.contains("<svg"));
-        assert!(figure(&distribution(vec![(20.0, 5)], 0.5)).0.contains("<svg"));
+        assert!(flag.contains("100 readings, 1 % of them with “spill”") && !flag.contains("<table"));
+        assert!(figure(&distribution(vec![(20.0, 5)], 0.5)).0.contains("<table"));
     }
 }

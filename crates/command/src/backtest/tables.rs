@@ -21,16 +21,19 @@ pub(super) fn text(findings: &Findings) -> String {
     if let (Some(against), Some(difference)) = (&findings.against, &findings.difference) {
         text += &differences(findings, against, difference);
     }
-    text += &alerts_by("rule", findings, |alert| alert.rule.to_string(), String::clone);
+    text += &alerts_by("rule", findings, |alert| alert.rule.clone(), |alert| alert.rule.to_string());
     // By id: two zones can have the same learned name.
     let zone = |alert: &AlertFact| {
-        let location @ Location { project, zone, device, .. } = findings.location(alert);
-        let id = (project.clone(), zone.as_ref().or(device.as_ref()).cloned().unwrap_or_default());
-        (id, location.zone_name.clone().filter(|_| zone.is_some()))
+        let Location { project, zone, device, .. } = findings.location(alert);
+        (project.clone(), zone.clone().or(device.clone()))
     };
-    text += &alerts_by("zone", findings, zone, |((_, id), name)| name.as_ref().unwrap_or(id).clone());
+    let zone_label = |alert: &AlertFact| {
+        let location = findings.location(alert);
+        location.zone_label().or(location.device.as_deref()).unwrap_or_default().to_owned()
+    };
+    text += &alerts_by("zone", findings, zone, zone_label);
     let day = |alert: &AlertFact| findings.local_time(alert).strftime("%Y-%m-%d %a").to_string();
-    text + &alerts_by("day", findings, day, String::clone)
+    text + &alerts_by("day", findings, day, day)
 }
 
 fn heading(findings: &Findings, span: Span) -> String {
@@ -96,23 +99,22 @@ fn alert_table(findings: &Findings, alerts: &[AlertFact], indices: &[usize]) -> 
     first_rows(rows, 0)
 }
 
-/// A table of the alerts by `key`, the most first. `label` formats the key.
+/// A table of the alerts by `key`. `label` formats the key of an alert.
 fn alerts_by<K: Ord>(
     title: &str,
     findings: &Findings,
     key: impl Fn(&AlertFact) -> K,
-    label: impl Fn(&K) -> String,
+    label: impl Fn(&AlertFact) -> String,
 ) -> String {
-    let mut groups: Vec<(K, [Vec<&AlertFact>; 2])> = findings.alerts_by(key).into_iter().collect();
+    let groups = findings.alerts_by(key);
     if groups.is_empty() {
         return String::new();
     }
-    groups.sort_by_key(|(_, alerts)| Reverse(alerts.iter().map(Vec::len).max()));
-    let names = findings.results().map(|results| results.name.clone());
-    let heading = std::iter::once(format!("alerts by {title}")).chain(names).collect();
-    let rows = groups.into_iter().map(|(key, alerts)| {
-        let counts = findings.results().zip(alerts).map(|(_, alerts)| count(alerts.len()));
-        std::iter::once(label(&key)).chain(counts).collect()
+    let heading = std::iter::once(format!("alerts by {title}"));
+    let heading = heading.chain(findings.results().map(|results| results.name.clone())).collect();
+    let rows = groups.into_iter().map(|alerts| {
+        let label = alerts.iter().flatten().take(1).map(|alert| label(alert));
+        label.chain(findings.results().zip(&alerts).map(|(_, alerts)| count(alerts.len()))).collect()
     });
     format!("\n{}", first_rows(std::iter::once(heading).chain(rows), 1))
 }
