@@ -120,6 +120,19 @@ def test_alert_reaches_its_audiences_and_nobody_else(stack, subscribe):
         assert told(stack, shared) == to(NORTH, SOUTH), "nothing twice"
 
 
+def test_each_audience_is_told_in_its_language(stack, subscribe):
+    (shared,) = zones("shared")
+    with applied(stack, audience("north-team", shared) + audience("south-team", shared, language="zh-Hans")):
+        subscribe("north-team", EMAIL=NORTH)
+        subscribe("south-team", EMAIL=SOUTH)
+        apply_subscriptions(stack)
+        raise_alert(stack, shared)
+        stack.sweep()
+        assert told(stack, shared) == sorted([EMAIL, EMAIL, NORTH, SOUTH]), "without an audience, in each language"
+        texts = {message["to"]: message["message"] for message in sent(stack, shared, "email")}
+        assert ("ammonia" in texts[NORTH], "氨" in texts[SOUTH]) == (True, True), texts
+
+
 @pytest.fixture
 def endpoint(aws):
     # MiniStack verifies the certificate, and trusts its own one.
