@@ -164,11 +164,11 @@ class Hook(Receiver):
 
 @cache
 def command():
-    """The path of the command, built if necessary."""
-    build = ["cargo", "build", "--locked", "--all-features", "--package", "smartclean-command", "--message-format", "json"]
+    """The path of the command, built if necessary: with the options of .make/functions, so that nothing is compiled twice."""
+    build = ["cargo", "build", "--locked", "--workspace", "--all-features", "--bins", "--message-format", "json"]
     lines = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     built = [json.loads(line).get("executable") for line in lines.splitlines()]
-    return next(path for path in reversed(built) if path)
+    return next(path for path in built if path and path.endswith("/smartclean-push"))
 
 
 class OwnServer:
