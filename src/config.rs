@@ -15,10 +15,10 @@ pub fn verbosity() -> Verbosity {
     Verbosity::from_lookup(|name| std::env::var(name).ok())
 }
 
-/// The name of the Lambda function that runs this process; `None` outside Lambda.
+/// `METRICS_NAMESPACE`: the namespace of the metrics in CloudWatch. Without it the log has no metrics.
 #[must_use]
-pub fn function_name() -> Option<String> {
-    std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())
+pub fn metrics_namespace() -> Option<String> {
+    std::env::var("METRICS_NAMESPACE").ok().filter(|name| !name.is_empty())
 }
 
 /// Whether the environment sets trusted certificates: `SSL_CERT_FILE` or `SSL_CERT_DIR`.
@@ -108,8 +108,8 @@ impl FunctionConfig {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut variables = Variables { lookup, errors: Vec::new() };
         let heartbeat_url = variables.optional("HEARTBEAT_URL").and_then(|url| {
-            let log =
-                |error: &InvalidUri| tracing::error!(url, %error, "HEARTBEAT_URL is not a URL, no heartbeat is sent");
+            // Without the value: a path can be a secret.
+            let log = |error: &InvalidUri| tracing::error!(%error, "HEARTBEAT_URL is not a URL, no heartbeat is sent");
             url.parse::<Uri>().inspect_err(log).ok()
         });
         let auth_methods = variables.optional("AUTH_METHODS").map_or(Ok(AuthMethods::default()), |list| list.parse());

@@ -187,7 +187,7 @@ impl Problem {
                  it from a program or from a page of this host. A proxy must pass on the Host header."
             }
             Self::NotOneHost => "An HTTP/1.1 request must have exactly one Host header.",
-            Self::IncompleteBody => "The body ended before its declared length or its last chunk.",
+            Self::IncompleteBody => "The body ended before its declared length or its last chunk. Send it again.",
             Self::TooSlow => "The body took too long. Send it again, faster or in parts.",
             Self::Busy { .. } => "The server is busy. Send the push again later.",
             Self::NotABatch => {
@@ -312,7 +312,8 @@ mod tests {
             assert!(is_expected, "{problem:?}: {own:?}");
             // The detail suggests a retry exactly if one can help.
             let suggests_retry = body["detail"].as_str().unwrap().to_lowercase().contains(" again");
-            assert_eq!(suggests_retry, matches!(status, 408 | 429 | 500..), "{problem:?}");
+            let helps = matches!(status, 408 | 429 | 500..) || matches!(problem, Problem::IncompleteBody);
+            assert_eq!(suggests_retry, helps, "{problem:?}");
         }
     }
 }

@@ -9,17 +9,15 @@ use crate::ingest::ports::{Stored, Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
 impl PushOutcome {
-    /// Logs a stored push. `client` is the authenticated client; `started` is when the request began.
+    /// Logs a stored push: its numbers on level info, the durations of its steps on level debug. `client` is the authenticated
+    /// client; `started` is when the request began. The object in the archive has the request id and the source.
     pub fn log(&self, request: &RequestInfo, client: &str, started: Instant) {
-        let Self { stats, delivery, timings, .. } = self;
+        let Self { batch, stats, delivery, timings, .. } = self;
         let lag = self.newest.map(|newest| request.received.duration_since(newest).as_millis());
         tracing::info!(
             target: MEASURED,
-            batch = %self.batch,
-            request_id = %request.request_id,
+            %batch,
             client,
-            source = %request.source,
-            received = self.received,
             stale = stats.stale,
             early = stats.early,
             pushes = 1,
@@ -37,12 +35,17 @@ impl PushOutcome {
             alerts_sent = delivery.messages,
             alerts_failed = delivery.failed,
             digests_sent = delivery.digests,
-            store_ms = milliseconds(timings.store),
-            evaluate_ms = milliseconds(timings.evaluate),
-            publish_ms = milliseconds(timings.publish),
             push_ms = milliseconds(started.elapsed()),
             event_lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
             "batch stored"
+        );
+        tracing::debug!(
+            target: MEASURED,
+            %batch,
+            store_ms = milliseconds(timings.store),
+            evaluate_ms = milliseconds(timings.evaluate),
+            publish_ms = milliseconds(timings.publish),
+            "push timed"
         );
     }
 }
@@ -140,6 +143,7 @@ impl Subscriptions {
     }
 }
 
+/// Rounded to a hundredth.
 fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    (duration.as_secs_f64() * 100_000.0).round() / 100.0
 }

@@ -1,8 +1,6 @@
 //! The catalogue of metrics. A number that is logged under one of these names is a measurement: the function writes it to
 //! CloudWatch, `serve` exposes it to Prometheus, both under this name.
 
-use serde::Serialize;
-
 /// The target of log events with measurements. At any verbosity, the function logs them and `serve` collects their numbers.
 pub const MEASURED: &str = "measured";
 
@@ -17,26 +15,13 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// The unit of a metric. Serializes as its name in CloudWatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum MetricUnit {
-    /// A number of things.
-    Count,
-    /// Seconds.
-    Seconds,
-    /// Milliseconds.
-    Milliseconds,
-}
-
 /// The definition of a metric.
 #[derive(Debug)]
 pub struct MetricDefinition {
-    /// The name in logs, in CloudWatch, and after `smartclean_push_` in Prometheus.
+    /// The name in logs, in CloudWatch, and after `smartclean_push_` in Prometheus. Seconds end in `_s`, milliseconds in `_ms`.
     pub name: &'static str,
     /// How its measurements are combined.
     pub kind: MetricKind,
-    /// The unit of its measurements.
-    pub unit: MetricUnit,
     /// The description for people.
     pub help: &'static str,
 }
@@ -48,15 +33,15 @@ pub fn metric(name: &str) -> Option<&'static MetricDefinition> {
 }
 
 const fn count(name: &'static str, help: &'static str) -> MetricDefinition {
-    MetricDefinition { name, kind: MetricKind::Counter, unit: MetricUnit::Count, help }
+    MetricDefinition { name, kind: MetricKind::Counter, help }
 }
 
-const fn gauge(name: &'static str, unit: MetricUnit, help: &'static str) -> MetricDefinition {
-    MetricDefinition { name, kind: MetricKind::Gauge, unit, help }
+const fn gauge(name: &'static str, help: &'static str) -> MetricDefinition {
+    MetricDefinition { name, kind: MetricKind::Gauge, help }
 }
 
 const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
-    MetricDefinition { name, kind: MetricKind::Histogram, unit: MetricUnit::Milliseconds, help }
+    MetricDefinition { name, kind: MetricKind::Histogram, help }
 }
 
 /// All metrics.
@@ -68,7 +53,10 @@ pub const METRICS: [MetricDefinition; 34] = [
     ),
     count("pushes_repeated", "Pushes whose body was stored before"),
     count("pushes_queued", "Pushes that were put into the queue because the bucket was unavailable"),
-    count("pushes_unevaluated", "Stored pushes that are evaluated later, because the state could not be written"),
+    count(
+        "pushes_unevaluated",
+        "Stored pushes that are evaluated later, because rules or state could not be read or written in time",
+    ),
     count("pushes_failed", "Pushes that could not be stored; answered with 503"),
     count("readings_accepted", "Well-formed readings"),
     count("readings_rejected", "Malformed items; stored apart"),
@@ -88,11 +76,11 @@ pub const METRICS: [MetricDefinition; 34] = [
     count("auth_failures", "Requests with missing or wrong credentials"),
     count("state_refused", "Reads of state documents that are damaged or of another release"),
     count("cold_starts", "Starts of the function"),
-    gauge("rules_refused", MetricUnit::Count, "1 while the newest rules are rejected and older ones apply"),
-    gauge("outbox_age_s", MetricUnit::Seconds, "Age of the oldest message that could not be sent"),
-    gauge("queue_failed_age_s", MetricUnit::Seconds, "Age of the oldest queue message that failed, in AWS"),
-    gauge("subscriptions_pending", MetricUnit::Count, "Unconfirmed subscriptions of the alert topic"),
-    gauge("subscriptions_confirmed", MetricUnit::Count, "Confirmed subscriptions of the alert topic"),
+    gauge("rules_refused", "1 while the newest rules are rejected and older ones apply"),
+    gauge("outbox_age_s", "Age of the oldest message that could not be sent"),
+    gauge("queue_failed_age_s", "Age of the oldest queue message that failed, in AWS"),
+    gauge("subscriptions_pending", "Unconfirmed subscriptions of the alert topic"),
+    gauge("subscriptions_confirmed", "Confirmed subscriptions of the alert topic"),
     time("push_ms", "Duration of a push"),
     time("store_ms", "Duration of storing a push"),
     time("evaluate_ms", "Duration of evaluating a push, with writing its state"),
@@ -113,14 +101,6 @@ mod tests {
         for name in names {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert!(!name.ends_with("_total"), "{name}: Prometheus adds that to counters");
-        }
-    }
-
-    #[test]
-    fn the_suffix_of_a_name_matches_the_unit() {
-        for MetricDefinition { name, unit, .. } in METRICS {
-            assert_eq!(name.ends_with("_ms"), unit == MetricUnit::Milliseconds, "{name}");
-            assert_eq!(name.ends_with("_s"), unit == MetricUnit::Seconds, "{name}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -18,16 +18,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::catalogue::{MEASURED, metric};
 use super::{LogFields, Verbosity};
 
-/// The namespace of the metrics.
-const NAMESPACE: &str = "SmartCleanPush";
-/// The only dimension: CloudWatch bills each combination of name and dimensions, $0.30 a month.
-const DIMENSION: &str = "FunctionName";
-
 /// Logs JSON lines to standard output. Lines with measurements are written at any verbosity. Of a panic only the source location is
-/// logged, because the message may quote input. Does nothing if logging is set up already.
-pub fn start(verbosity: Verbosity, name: Option<String>) {
-    let lines =
-        tracing_subscriber::fmt::layer().event_format(FunctionLines { function: name }).with_writer(std::io::stdout);
+/// logged, because the message may quote input. Does nothing if logging is set up already. Without a `namespace` there are no
+/// metrics.
+pub fn start(verbosity: Verbosity, namespace: Option<String>) {
+    let lines = tracing_subscriber::fmt::layer().event_format(FunctionLines { namespace }).with_writer(std::io::stdout);
     let filter = verbosity.filter().with_target(MEASURED, verbosity.0.max(LevelFilter::INFO));
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| {
@@ -39,8 +34,7 @@ pub fn start(verbosity: Verbosity, name: Option<String>) {
 
 #[derive(Debug)]
 struct FunctionLines {
-    /// The name of the function; without it there are no metrics.
-    function: Option<String>,
+    namespace: Option<String>,
 }
 
 impl<S, N> FormatEvent<S, N> for FunctionLines
@@ -51,32 +45,26 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
         let mut fields = LogFields::default();
-        fields.0.insert("timestamp".to_owned(), now.to_string().into());
-        fields.0.insert("level".to_owned(), event.metadata().level().as_str().into());
         event.record(&mut fields);
         let LogFields(mut line) = fields;
-        if event.metadata().target() == MEASURED
-            && let Some(function) = &self.function
-        {
-            let metrics = metrics(&line);
-            if !metrics.is_empty() {
-                let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics });
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        if event.metadata().target() == MEASURED {
+            // CloudWatch bills a metric for each hour with values, and each byte of a line. Most numbers are rarely other than 0.
+            line.retain(|_, value| value.as_f64() != Some(0.0));
+        }
+        let metrics: Vec<Value> =
+            line.keys().filter(|name| metric(name).is_some()).map(|name| json!({ "Name": name })).collect();
+        match &self.namespace {
+            Some(namespace) if event.metadata().target() == MEASURED && !metrics.is_empty() => {
+                // One namespace for each stack and no dimension: a dimension would stand in each line with its value.
+                let directive = json!({ "Namespace": namespace, "Dimensions": [[]], "Metrics": metrics });
                 let aws = json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive] });
                 line.insert("_aws".to_owned(), aws);
-                line.insert(DIMENSION.to_owned(), function.clone().into());
             }
+            _ => drop(line.insert("timestamp".to_owned(), now.to_string().into())),
         }
         writeln!(writer, "{}", Value::Object(line))
     }
-}
-
-/// The measurements in a line. Without zeros: CloudWatch bills a metric for each hour with values, and most of these are rare.
-fn metrics(line: &Map<String, Value>) -> Vec<Value> {
-    line.iter()
-        .filter(|(_, value)| value.as_f64().is_some_and(|value| value != 0.0))
-        .filter_map(|(name, _)| metric(name))
-        .map(|metric| json!({ "Name": metric.name, "Unit": metric.unit }))
-        .collect()
 }
 
 #[cfg(test)]
@@ -102,11 +90,11 @@ mod tests {
     }
 
     /// The line that `work` logs.
-    fn line(function: Option<&str>, work: impl FnOnce()) -> Value {
+    fn line(namespace: Option<&str>, work: impl FnOnce()) -> Value {
         let output = Output::default();
         let writer = output.clone();
         let lines = tracing_subscriber::fmt::layer()
-            .event_format(FunctionLines { function: function.map(ToOwned::to_owned) })
+            .event_format(FunctionLines { namespace: namespace.map(ToOwned::to_owned) })
             .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
         let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
@@ -125,22 +113,13 @@ mod tests {
     fn a_line_with_measurements_has_metrics() {
         let line = line(Some("smartclean-push"), push);
         assert_eq!((&line["message"], &line["batch"]), (&"push".into(), &"b\n1".into()));
-        assert_eq!((&line["readings_accepted"], &line["alerts_failed"]), (&2.into(), &0.into()));
-        assert_eq!(line["FunctionName"], "smartclean-push");
+        assert_eq!((&line["readings_accepted"], &line["alerts_failed"]), (&2.into(), &Value::Null), "no zeros");
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(directive["Namespace"], "SmartCleanPush");
-        assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
+        assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&"smartclean-push".into(), &json!([[]])));
         let mut metrics = directive["Metrics"].as_array().unwrap().clone();
         metrics.sort_by_key(|metric| metric["Name"].to_string());
-        assert_eq!(
-            metrics,
-            [
-                json!({"Name": "pushes", "Unit": "Count"}),
-                json!({"Name": "readings_accepted", "Unit": "Count"}),
-                json!({"Name": "store_ms", "Unit": "Milliseconds"}),
-            ],
-            "neither other fields (received) nor zeros (alerts_failed)"
-        );
+        let names = [json!({"Name": "pushes"}), json!({"Name": "readings_accepted"}), json!({"Name": "store_ms"})];
+        assert_eq!(metrics, names, "neither other fields (received) nor zeros (alerts_failed)");
         let age = Timestamp::now().as_millisecond() - line["_aws"]["Timestamp"].as_i64().unwrap();
         assert!((0..60_000).contains(&age), "{age} ms");
     }
@@ -149,10 +128,11 @@ mod tests {
     fn other_lines_have_no_metrics() {
         let ordinary = || tracing::warn!(pushes = 1, error = %"it broke: \"so\"", "not measured");
         let only_zeros = || tracing::info!(target: MEASURED, alerts_sent = 0, "sweep");
-        for (function, work) in [(Some("f"), &ordinary as &dyn Fn()), (Some("f"), &only_zeros), (None, &(push as fn()))]
+        for (namespace, work) in
+            [(Some("f"), &ordinary as &dyn Fn()), (Some("f"), &only_zeros), (None, &(push as fn()))]
         {
-            let line = line(function, work);
-            assert!(line["_aws"].is_null() && line["FunctionName"].is_null(), "{line}");
+            let line = line(namespace, work);
+            assert!(line["_aws"].is_null(), "{line}");
             assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
         }
     }

@@ -26,7 +26,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-pub use self::catalogue::{MEASURED, METRICS, MetricDefinition, MetricKind, MetricUnit, metric};
+pub use self::catalogue::{MEASURED, METRICS, MetricDefinition, MetricKind, metric};
 
 const OWN_CRATE: &str = env!("CARGO_CRATE_NAME");
 const OWN_FUNCTION: &str = "push_function";

@@ -36,7 +36,7 @@ class Emulator:
                     "./bootstrap",
                 ],
                 cwd=BUILD / "PushFunction",
-                env={**aws.environment, **self._resources(aws), "AWS_LAMBDA_FUNCTION_NAME": "push"},
+                env={**aws.environment, **self._resources(aws), "METRICS_NAMESPACE": "smartclean-push"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

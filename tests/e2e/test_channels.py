@@ -3,6 +3,7 @@
 Messages are repeated after a minute or two, so all scenarios run at the same time. Each is a test.
 """
 
+import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -176,7 +177,10 @@ def a_webhook_that_is_gone_is_dropped_with_a_notice_by_email(world):
     server.spill()
     eventually(lambda: "[NOTICE] A recipient refuses messages" in mailboxes.subjects(), RETRIED)
     time.sleep(70)
-    assert [record["message"]["json"]["kind"] for _, _, record in hook.calls] == ["firing", "notice"]
+    (_, _, firing), (_, _, notice) = hook.calls
+    assert (firing["message"]["json"]["kind"], notice["message"]["json"]["kind"]) == ("firing", "notice")
+    assert "https://127.0.0.1" in notice["message"]["email"], "which one refuses"
+    assert hook.url not in json.dumps(notice), "its path can be a secret"
 
 
 @scenario

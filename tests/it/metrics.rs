@@ -2,7 +2,7 @@
 
 use http::Request;
 use http_body_util::Full;
-use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind, MetricUnit};
+use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind};
 
 use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic};
 
@@ -47,11 +47,7 @@ fn the_page_on_metrics_matches_the_catalogue() {
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        let unit = match metric.unit {
-            MetricUnit::Count => "count",
-            MetricUnit::Seconds => "s",
-            MetricUnit::Milliseconds => "ms",
-        };
+        let unit = ["ms", "s"].into_iter().find(|unit| metric.name.ends_with(&format!("_{unit}"))).unwrap_or("count");
         format!("| `{}` | {kind} | {unit} | {} |", metric.name, metric.help)
     };
     let page = include_str!("../../docs/metrics.md");

@@ -24,7 +24,9 @@ pub(super) enum PasswordError {
     #[error("a password hash of an unsupported kind: use $argon2id$ or $scrypt$")]
     Kind,
     /// The hash takes too much memory or time, or has more than 16 lanes.
-    #[error("a password hash that costs too much: use at most 128 MiB of memory, and 512 MiB of memory times passes")]
+    #[error(
+        "a password hash that costs too much: use at most 128 MiB of memory, 512 MiB of memory times passes, and 16 lanes"
+    )]
     Cost,
 }
 

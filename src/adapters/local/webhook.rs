@@ -130,7 +130,7 @@ async fn call(
     Ok(match status {
         _ if status.is_success() => PublishOutcome { reply: Some(status.to_string()), ..PublishOutcome::default() },
         StatusCode::GONE => {
-            let refusal = Refusal { recipient: webhook.url.clone(), reply: status.to_string() };
+            let refusal = Refusal { recipient: webhook.origin(), reply: status.to_string() };
             PublishOutcome { refusals: vec![refusal], ..PublishOutcome::default() }
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {

@@ -114,10 +114,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
         });
     }
     drop(listener);
-    let unfinished = graceful.count();
     match timeout(limits.shutdown_timeout, graceful.shutdown()).await {
         Ok(()) => 0,
-        Err(_) => unfinished,
+        Err(_) => limits.connections - connections.available_permits(),
     }
 }
 

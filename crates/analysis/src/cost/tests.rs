@@ -82,10 +82,10 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             // 2,000 × one address × $0.02 a thousand.
             ("SNS", "emails", 0.04),
             ("SNS", "SMS to Singapore", 0.0),
-            // 350,400 × 1,750 + 87,600 × 750 = 678,900,000 bytes = 0.632275 GB × $0.70.
-            ("CloudWatch", "GB of log lines", 0.442_592),
-            // 15 % of it = 0.094841 GB × $0.03.
-            ("CloudWatch", "GB of log lines kept", 0.002_845),
+            // 350,400 × 650 = 227,760,000 bytes = 0.212118 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 0.148_483),
+            // 15 % of it = 0.031818 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.000_955),
             // 12 × $0.30.
             ("CloudWatch", "metrics", 3.6),
             // 10 × $0.10.
@@ -132,10 +132,10 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             ("SNS", "messages", 0.001),
             ("SNS", "emails", 0.04),
             ("SNS", "SMS to Singapore", 0.0),
-            // 8,760,000 × 1,750 + 919,800 × 750 = 16,019,850,000 bytes = 14.919648 GB × $0.70.
-            ("CloudWatch", "GB of log lines", 10.443_754),
-            // 15 % of it = 2.237947 GB × $0.03.
-            ("CloudWatch", "GB of log lines kept", 0.067_138),
+            // 8,760,000 × 650 = 5,694,000,000 bytes = 5.302951 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 3.712_066),
+            // 15 % of it = 0.795443 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.023_863),
             ("CloudWatch", "metrics", 3.6),
             ("CloudWatch", "alarms", 1.0),
             ("CloudWatch", "dashboards", 3.0),

@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::assumptions::{
-    ALARMS, ANSWER, CALL_LOG, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_MINUTE,
-    METRICS, OBJECT, POLLS, PUSH_LOG, READING_MS, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
+    ALARMS, ANSWER, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_MINUTE, METRICS,
+    OBJECT, POLLS, PUSH_LOG, READING_MS, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
 };
 
 /// Seconds of a month, as AWS bills it: 730 hours.
@@ -83,7 +83,7 @@ impl Month {
         let changes = (readings * workload.changing_percent / 100.0).min(zones_of_pushes);
         let messages = (devices * workload.messages_per_device_month).min(MESSAGES_A_MINUTE.value * MINUTES);
         let kept = (readings * stored(batch) + pushes * OBJECT.value) * workload.months_kept;
-        let logged = (pushes * PUSH_LOG.value + other_calls * CALL_LOG.value) / GB;
+        let logged = pushes * PUSH_LOG.value / GB;
         let amounts = [
             ("API Gateway", "requests", pushes * (SENT.value * batch / METERED).ceil()),
             ("Data transfer", "GB of answers", pushes * ANSWER.value / GB),

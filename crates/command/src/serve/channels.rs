@@ -29,9 +29,7 @@ pub(super) fn check_secrets(rules: &RuleSet, credentials: &Credentials, file: &s
 /// Who is told, for the text at the start.
 pub(super) fn describe(rules: &RuleSet, data: &Path) -> String {
     let email = rules.email.iter().map(|email| format!("email by {} to {}", email.host, email.to.join(", ")));
-    // The path and the query can be secrets.
-    let host = |url: &str| url.split('/').take(3).collect::<Vec<_>>().join("/");
-    let webhook = rules.webhook.iter().map(|webhook| format!("webhook at {}", host(&webhook.url)));
+    let webhook = rules.webhook.iter().map(|webhook| format!("webhook at {}", webhook.origin()));
     let channels: Vec<String> = email.chain(webhook).collect();
     let log = data.join("alerts.ndjson");
     if channels.is_empty() {

@@ -37,6 +37,14 @@ pub struct Webhook {
     pub secret: String,
 }
 
+impl Webhook {
+    /// Scheme and host of the URL. Path and query can be secrets.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.url.split('/').take(3).collect::<Vec<_>>().join("/")
+    }
+}
+
 /// Whether messages may be sent to this address: not if it is unspecified or link-local. Clouds offer credentials at a link-local
 /// address.
 #[must_use]

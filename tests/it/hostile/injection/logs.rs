@@ -133,7 +133,7 @@ mod function {
         let output = process(module_path!(), "function_that_logs").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains("timestamp")).collect();
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("\"level\":")).collect();
         assert!(lines.len() > payloads().len(), "{text}");
         for line in lines {
             // The output of the test may precede it on the same line.
