@@ -289,10 +289,28 @@ fn alerts_of_several_devices_that_wait_for_a_duty_are_one_list_for_each_audience
     }
     assert_eq!(zone.sent.len(), 0);
     let sent = zone.sweep("24 07:00");
-    // Of 84 suppressions, two for each device, 40 are named. Each list has the number of the others.
+    // Of 84 suppressions, two for each device, 40 are named. Each list has the number of the other ones of its audience.
     let [one, other] = &sent[..] else { panic!("{sent:?}") };
-    assert!(one.starts_with("Duty soap-low+") && one.ends_with(" 44 to all-day"), "{one}");
-    assert!(other.starts_with("Duty soap-low+") && other.ends_with(" 44 to day"), "{other}");
+    assert!(one.starts_with("Duty soap-low+") && one.ends_with(" 22 to all-day"), "{one}");
+    assert!(other.starts_with("Duty soap-low+") && other.ends_with(" 22 to day"), "{other}");
+}
+
+#[test]
+fn a_list_does_not_count_the_alerts_that_another_audience_waits_for() {
+    let mut zone = Zone::new(&TEAMS.replace("id = \"all-day\"", "id = \"all-day\"\non_duty = \"09:00-15:00\""));
+    for number in 0..45 {
+        zone.push(&number.to_string(), "BIN", 4.0, "23 16:00");
+    }
+    zone.soap(4.0, "23 16:00");
+    let sent = zone.sweep("24 07:00");
+    // Five bins and the soap.
+    assert!(matches!(&sent[..], [one] if one.starts_with("Duty bin-full+") && one.ends_with(" 6 to day")), "{sent:?}");
+    assert_eq!(zone.sweep("24 09:00"), NOTHING, "the soap has no list");
+    zone.soap(90.0, "24 09:10");
+    zone.soap(4.0, "24 09:20");
+    let Some(Message::Firing { blocked: 1, .. }) = zone.sent.last().map(|entry| &entry.message) else {
+        panic!("{:?}", zone.sent.last())
+    };
 }
 
 #[test]

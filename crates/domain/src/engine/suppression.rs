@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::evaluation::ZoneEvaluator;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
-use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState};
+use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState, UnnamedSuppressions};
 
 /// The ids of the audiences that a message goes to; empty for everybody.
 type To = Vec<String>;
@@ -108,7 +108,7 @@ impl ZoneEvaluator<'_> {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
         }
-        let DueSuppressions { named, mut unnamed } = self.evaluation.state.suppressed.take_due(at);
+        let DueSuppressions { named, unnamed } = self.evaluation.state.suppressed.take_due(at);
         let mut lists: BTreeMap<(SuppressionReason, To), Vec<Suppression>> = BTreeMap::new();
         let mut resolved = Vec::new();
         for suppression in named {
@@ -136,11 +136,12 @@ impl ZoneEvaluator<'_> {
                 None => {}
             }
         }
-        let is_released = |reason: &SuppressionReason| lists.keys().any(|(released, _)| released == reason);
-        let unlisted = unnamed.extract_if(.., |reason, _| !is_released(reason)).map(|(_, count)| count).sum();
-        self.evaluation.state.suppressed.count(unlisted);
+        let is_in = |list: &[Suppression], unnamed: &UnnamedSuppressions| list.iter().any(|one| unnamed.are_like(one));
+        let unlisted = unnamed.iter().filter(|unnamed| !lists.values().any(|list| is_in(list, unnamed)));
+        self.evaluation.state.suppressed.count(unlisted.map(|unnamed| unnamed.count).sum());
         for ((reason, to), suppressions) in lists {
-            let more = unnamed.get(&reason).copied().unwrap_or_default();
+            let more =
+                unnamed.iter().filter(|unnamed| is_in(&suppressions, unnamed)).map(|unnamed| unnamed.count).sum();
             self.enqueue_released(reason, suppressions, more, to, at);
         }
         for (Suppression { alert, resolved_at, .. }, to) in resolved {

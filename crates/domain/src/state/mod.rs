@@ -21,7 +21,7 @@ pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
 pub use self::outbox::{Channel, EntryId, LEASE, Outbox, OutboxEntry, PendingDelivery};
 pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
-pub use self::suppressions::{DueSuppressions, Suppression, Suppressions};
+pub use self::suppressions::{DueSuppressions, Suppression, Suppressions, UnnamedSuppressions};
 pub use self::version::StateVersion;
 use super::location::Location;
 use super::reading::Source;

@@ -1,7 +1,5 @@
 //! Suppressions: alerts and resolved notices that are not sent before a time, each for a reason.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -49,22 +47,35 @@ pub struct Suppressions {
     /// In the order in which they were suppressed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     named: Vec<Suppression>,
-    /// Alerts beyond the named ones, by reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    unnamed: BTreeMap<SuppressionReason, UnnamedSuppressions>,
+    /// Alerts beyond the named ones, by reason and audience.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unnamed: Vec<UnnamedSuppressions>,
     /// The number of alerts that no list contains. The zone's next firing alert has it.
     #[serde(skip_serializing_if = "is_zero")]
     counted: usize,
 }
 
 /// Suppressed alerts that are only counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct UnnamedSuppressions {
-    count: usize,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnnamedSuppressions {
+    reason: SuppressionReason,
+    /// The ids of the audiences that were not told; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    to: Vec<String>,
+    /// The number of alerts.
+    pub count: usize,
     /// When a list with their number can be sent.
     until: Timestamp,
     /// The time of the newest alert.
     newest: Timestamp,
+}
+
+impl UnnamedSuppressions {
+    /// Whether a list that contains `named` also reports the number of these.
+    #[must_use]
+    pub fn are_like(&self, named: &Suppression) -> bool {
+        self.reason == named.reason && self.to == named.to
+    }
 }
 
 /// Suppressions that have ended.
@@ -72,8 +83,8 @@ struct UnnamedSuppressions {
 pub struct DueSuppressions {
     /// In the order in which they were suppressed.
     pub named: Vec<Suppression>,
-    /// The number of further alerts, by reason.
-    pub unnamed: BTreeMap<SuppressionReason, usize>,
+    /// The further alerts.
+    pub unnamed: Vec<UnnamedSuppressions>,
 }
 
 impl Suppressions {
@@ -90,20 +101,25 @@ impl Suppressions {
         let mut until = new.until;
         if reason == SuppressionReason::Block {
             let named = self.named.iter().filter(|known| known.reason == reason).map(|known| known.until);
-            until = named.chain(self.unnamed.get(&reason).map(|unnamed| unnamed.until)).fold(until, Ord::max);
+            let unnamed = self.unnamed.iter().filter(|known| known.reason == reason).map(|known| known.until);
+            until = named.chain(unnamed).fold(until, Ord::max);
             self.named.iter_mut().filter(|known| known.reason == reason).for_each(|known| known.until = until);
-            self.unnamed.entry(reason).and_modify(|unnamed| unnamed.until = until);
+            self.unnamed.iter_mut().filter(|known| known.reason == reason).for_each(|known| known.until = until);
         }
         let is_notice = new.is_resolved_notice();
         let alike = self.named.iter().filter(|known| known.is_resolved_notice() == is_notice).count();
         if alike < MOST_NAMED {
             self.named.push(Suppression { until, ..new });
         } else if !is_notice {
-            let at = new.alert.at;
-            let unnamed = self.unnamed.entry(reason).or_insert(UnnamedSuppressions { count: 0, until, newest: at });
-            unnamed.count += 1;
-            unnamed.until = unnamed.until.max(until);
-            unnamed.newest = unnamed.newest.max(at);
+            let newest = new.alert.at;
+            match self.unnamed.iter_mut().find(|known| known.are_like(&new)) {
+                Some(known) => {
+                    known.count += 1;
+                    known.until = known.until.max(until);
+                    known.newest = known.newest.max(newest);
+                }
+                None => self.unnamed.push(UnnamedSuppressions { reason, to: new.to, count: 1, until, newest }),
+            }
         }
     }
 
@@ -148,7 +164,7 @@ impl Suppressions {
     /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.
     pub fn clean(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
         self.end(at, |known| known.alert.at <= at && ends(&known.alert), |_| {});
-        self.unnamed.retain(|reason, unnamed| reason.lists_resolved() || unnamed.newest > at);
+        self.unnamed.retain(|unnamed| unnamed.reason.lists_resolved() || unnamed.newest > at);
     }
 
     /// Resolves the suppressed alerts that `ends` selects at `at`, and changes each that a list will report. Drops the others.
@@ -172,21 +188,21 @@ impl Suppressions {
     /// When the first suppression ends.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        let unnamed = self.unnamed.values().map(|unnamed| unnamed.until);
+        let unnamed = self.unnamed.iter().map(|unnamed| unnamed.until);
         self.named.iter().map(|known| known.until).chain(unnamed).min()
     }
 
     /// Removes and returns the suppressions that end by `at`.
     pub fn take_due(&mut self, at: Timestamp) -> DueSuppressions {
         let named = self.named.extract_if(.., |known| known.until <= at).collect();
-        let unnamed = self.unnamed.extract_if(.., |_, unnamed| unnamed.until <= at);
-        DueSuppressions { named, unnamed: unnamed.map(|(reason, unnamed)| (reason, unnamed.count)).collect() }
+        let unnamed = self.unnamed.extract_if(.., |unnamed| unnamed.until <= at).collect();
+        DueSuppressions { named, unnamed }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SuppressionReason::{Block, Hours};
+    use super::SuppressionReason::{Block, Duty, Hours};
     use super::*;
     use crate::alert::{AlertId, Trigger};
     use crate::digest::Digest;
@@ -237,6 +253,11 @@ mod tests {
         suppressions.named.iter().map(of).collect()
     }
 
+    /// Reason, audience and number of unnamed suppressions.
+    fn unnamed(due: &DueSuppressions) -> Vec<(SuppressionReason, &str, usize)> {
+        due.unnamed.iter().map(|one| (one.reason, one.to.first().map_or("", String::as_str), one.count)).collect()
+    }
+
     fn one(rule: &str, device: &str, is_resolved: bool) -> (String, String, bool) {
         (rule.to_owned(), device.to_owned(), is_resolved)
     }
@@ -260,9 +281,24 @@ mod tests {
             let mut all = suppressed((0..43).map(|number| of("r", &number.to_string(), number, reason, 60)));
             assert_eq!(all.take_due(minute(59)), DueSuppressions::default());
             let released = all.take_due(minute(60));
-            assert_eq!((released.named.len(), released.unnamed), (40, [(reason, 3)].into()));
+            assert_eq!((released.named.len(), unnamed(&released)), (40, vec![(reason, "", 3)]));
             assert!(all.is_empty());
         }
+    }
+
+    #[test]
+    fn alerts_that_are_only_counted_are_due_when_their_audience_is_told() {
+        let of = |to: &str, number: i64, until| {
+            let to = vec![to.to_owned()];
+            Suppression { to, ..of("r", &number.to_string(), number, Duty, until) }
+        };
+        let mut all = suppressed((0..43).flat_map(|number| [of("day", number, 60), of("evening", number, 90)]));
+        let day = all.take_due(minute(60));
+        assert_eq!((day.named.len(), unnamed(&day)), (20, vec![(Duty, "day", 23)]));
+        assert_eq!(all.due(), Some(minute(90)));
+        let evening = all.take_due(minute(90));
+        assert_eq!((evening.named.len(), unnamed(&evening)), (20, vec![(Duty, "evening", 23)]));
+        assert!(all.is_empty());
     }
 
     #[test]
@@ -270,7 +306,7 @@ mod tests {
         let alerts = (0..42).map(|number| of("r", &number.to_string(), number, Hours, 60));
         let mut all = suppressed((0..42).map(|number| notice("r", &number.to_string(), 60)).chain(alerts));
         let released = all.take_due(minute(60));
-        assert_eq!((released.named.len(), released.unnamed), (80, [(Hours, 2)].into()), "notices are not counted");
+        assert_eq!((released.named.len(), unnamed(&released)), (80, vec![(Hours, "", 2)]), "notices are not counted");
     }
 
     #[test]
@@ -306,14 +342,14 @@ mod tests {
 
     #[test]
     fn a_cleaning_drops_unnamed_alerts_if_all_of_them_came_before_it() {
-        let unnamed = |cleaned: i64, reason| {
+        let left = |cleaned: i64, reason| {
             let mut all = suppressed((0..43).map(|number| of("sum", &number.to_string(), number, reason, 99)));
             all.clean(minute(cleaned), |_| true);
-            all.take_due(minute(99)).unnamed
+            unnamed(&all.take_due(minute(99))).iter().map(|(_, _, count)| count).sum::<usize>()
         };
-        assert_eq!(unnamed(41, Hours), [(Hours, 3)].into());
-        assert_eq!(unnamed(42, Hours), BTreeMap::new());
-        assert_eq!(unnamed(42, Block), [(Block, 3)].into(), "a list of blocked alerts contains resolved ones");
+        assert_eq!(left(41, Hours), 3);
+        assert_eq!(left(42, Hours), 0);
+        assert_eq!(left(42, Block), 3, "a list of blocked alerts contains resolved ones");
     }
 
     #[test]
