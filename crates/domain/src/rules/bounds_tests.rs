@@ -141,6 +141,31 @@ fn a_clear_level_is_on_the_good_side_of_the_limit() {
 }
 
 #[test]
+fn the_clear_level_of_an_override_is_on_the_good_side_of_the_limit_that_applies_there() {
+    let within = |more: &str| format!("[[rule]]\nid = \"ammonia-lite\"\nclear = 150\n{more}");
+    let lobby = |more: &str| within(&format!("[[rule.override]]\nzones = \"lobby\"\n{more}\n"));
+    let several = "any = [{ metric = \"amm\", above = { high = 9 } }, { metric = \"aqi\", above = { high = 9 } }]\n";
+    let nested = |zone: &str, clear: i32| {
+        let wider = format!("[[rule.override]]\nzones = \"{zone}\"\nat_least = {{ high = 100 }}\n");
+        within(&format!("{wider}[[rule.override]]\nzones = \"lobby\"\ndevices = \"d\"\nclear = {clear}\n"))
+    };
+    check([
+        (lobby("clear = 200"), lobby("clear = 9000"), "r:6:9: the alert would be resolved at 9000 although 200"),
+        (
+            lobby("at_least = { high = 100 }\nclear = 100"),
+            lobby("at_least = { high = 100 }\nclear = 101"),
+            "r:7:9: the alert would be resolved at 101 although 100",
+        ),
+        (lobby(several), lobby(&format!("{several}clear = 5")), "r:7:9: `clear` needs one metric"),
+        (nested("lobby", 100), nested("lobby", 101), "r:10:9: the alert would be resolved at 101 although 100"),
+    ]);
+    assert_eq!(errors(&nested("gym", 101)), [""; 0], "another zone");
+    let sum = new("kind = \"accumulate\"\ntypes = [\"UM\"]\nmetric = \"count\"\nat_least = 30\n");
+    let sum = errors(&format!("{sum}[[rule.override]]\nzones = \"lobby\"\nclear = 90\n"));
+    assert!(matches!(sum.as_slice(), [diagnostic] if diagnostic.contains("has no effect")), "{sum:#?}");
+}
+
+#[test]
 fn limits_are_in_the_order_of_severity() {
     let rising =
         |high: f64| new(&format!("types = [\"SS\"]\nmetric = \"p\"\nabove = {{ low = 5, high = {high:?} }}\n"));

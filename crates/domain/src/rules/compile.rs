@@ -116,8 +116,9 @@ impl RuleCompiler<'_> {
         });
         let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
         let others = draft.others.values().map(|setting| setting.value.clone());
-        let condition = condition.map(|condition| Setting::Condition(Some(condition)));
-        condition.into_iter().chain(severity).chain(baseline).chain(others).collect()
+        // A clear level belongs to its limit: another limit does not keep it.
+        let condition = condition.map(|condition| [Setting::Condition(Some(condition)), Setting::Clear(None)]);
+        condition.into_iter().flatten().chain(severity).chain(baseline).chain(others).collect()
     }
 
     /// Reports each setting that has no effect in a rule of this kind.
@@ -153,11 +154,22 @@ impl RuleCompiler<'_> {
                 part.settings.check_not_set_by(&other.settings, self.diagnostics);
             }
         }
-        let compile = |(scope, part): (Scope, &OverrideDraft)| {
-            let condition = self.override_condition(&part.settings, condition);
-            (scope, self.settings(&part.settings, condition))
-        };
-        parts.into_iter().map(compile).collect()
+        let mut compiled: Vec<(Scope, Vec<Setting>)> = Vec::with_capacity(parts.len());
+        for (scope, OverrideDraft { settings, .. }) in parts {
+            let own = self.override_condition(settings, condition);
+            let wider = compiled.iter().rev().filter(|(wider, _)| wider.overlaps(&scope)).flat_map(|(_, wider)| wider);
+            let mut wider = wider.filter_map(|setting| match setting {
+                Setting::Condition(condition) => condition.as_ref(),
+                _ => None,
+            });
+            if self.kind == Kind::Threshold
+                && let Some(condition) = own.as_ref().or_else(|| wider.next().or(condition))
+            {
+                self.check_clear(settings, condition);
+            }
+            compiled.push((scope, self.settings(settings, own)));
+        }
+        compiled
     }
 
     /// The scope of an override. Reports ids outside the scope of the rule.
@@ -229,7 +241,7 @@ impl RuleCompiler<'_> {
                 [] | [Test { comparison: Comparison::AtLeast | Comparison::Above, .. }] => return,
                 _ => (needs("one metric with `at_least` or `above`"), "a sum can only rise to its limit"),
             },
-            (Kind::Threshold, Some(condition)) => return self.check_clear(condition),
+            (Kind::Threshold, Some(condition)) => return self.check_clear(&self.rule.settings, condition),
             (Kind::Count, Some(_)) if !has("within") => {
                 (needs("a `within`"), "add the window in which it counts: within = \"10m\"")
             }
@@ -238,9 +250,9 @@ impl RuleCompiler<'_> {
         self.diagnostics.suggest(position, message, suggestion);
     }
 
-    /// Reports a clear level on the alert side of the mildest limit.
-    fn check_clear(&mut self, condition: &Condition) {
-        let clear = self.rule.settings.others.get("clear");
+    /// Reports a clear level on the alert side of the mildest limit of `condition`.
+    fn check_clear(&mut self, draft: &SettingsDraft, condition: &Condition) {
+        let clear = draft.others.get("clear");
         let Some(Positioned { value: Setting::Clear(Some(clear)), position }) = clear else { return };
         let [test] = condition.tests.as_slice() else {
             self.diagnostics.suggest(position, "`clear` needs one metric", "several tests have no common level");

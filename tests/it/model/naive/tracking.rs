@@ -235,7 +235,7 @@ impl RuleSpec {
         match worst {
             Some(severity) if is_breached => TestResult::Breached(severity),
             _ if kept > 0 => {
-                let is_between = self.clear.is_some_and(|clear| {
+                let is_between = self.clear(device).is_some_and(|clear| {
                     reading
                         .plausible(self.ty, self.tests[0].metric)
                         .is_some_and(|value| crosses(self.tests[0].comparison, f64::from(value), clear))

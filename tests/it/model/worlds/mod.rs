@@ -284,6 +284,11 @@ impl RuleSpec {
         self.tests[test].levels.iter().map(|(severity, limit)| (*severity, limit + more)).collect()
     }
 
+    /// The clear level for `device`. An override with another limit has none.
+    pub(crate) fn clear(&self, device: usize) -> Option<f64> {
+        self.clear.filter(|_| device != 0 || !matches!(self.part, Some(Part::Other(_))))
+    }
+
     fn condition(&self, device: usize) -> Condition {
         let tests = self.tests.iter().enumerate().map(|(index, test)| Test {
             metric: TYPES[self.ty].1[test.metric].to_owned(),
@@ -318,7 +323,7 @@ impl RuleSpec {
         let only_first = Scope { devices: vec!["d0".to_owned()], ..Scope::default() };
         let part = self.part.map(|part| match part {
             Part::Off => vec![Setting::Enabled(false)],
-            Part::Other(_) => vec![Setting::Condition(Some(self.condition(0)))],
+            Part::Other(_) => vec![Setting::Condition(Some(self.condition(0))), Setting::Clear(None)],
         });
         Rule {
             id: self.id.clone(),
