@@ -245,6 +245,27 @@ async fn a_name_means_the_declared_zone_live_and_in_history_whatever_is_pushed()
 }
 
 #[tokio::test]
+async fn a_worse_reading_at_the_time_of_one_that_ends_the_alert_raises_another_in_any_order() {
+    let rules = RuleSet::parse("rules.toml", "block = \"none\"\n").unwrap();
+    let smell = |time: &str, ammonia: i32| {
+        let envelope = json!({ "DEVID": "nose", "InsID": "washroom", "unixT": at(time).as_millisecond() });
+        reading_with("ODRDTR_BATT_V1", &json!({ "amm": ammonia }), &envelope)
+    };
+    let alerts = async |readings: [i32; 2]| {
+        let before = (at("10:00:00"), body(&[smell("10:00:00", 250)]));
+        let readings = readings.map(|ammonia| smell("10:05:00", ammonia));
+        let together = [before.clone(), (at("10:05:00"), body(&readings))];
+        let apart = [before, (at("10:05:00"), body(&readings[..1])), (at("10:05:01"), body(&readings[1..]))];
+        let [together, apart] = [together.as_slice(), &apart].map(|pushes| alerts_with_rules(&rules, pushes));
+        let (together, apart) = (together.await.0, apart.await.0);
+        assert_eq!(together, apart);
+        together.len()
+    };
+    assert_eq!((alerts([100, 600]).await, alerts([600, 100]).await), (2, 2));
+    assert_eq!((alerts([100, 250]).await, alerts([250, 100]).await), (1, 1), "no worse than the alert");
+}
+
+#[tokio::test]
 async fn a_late_report_of_a_cleaning_makes_the_alert_avoidable() {
     let counted = ("10:00:00", vec![count("09:50:00", 29), count("09:58:00", 5)]);
     let avoidable = async |later: (&'static str, &'static str)| {

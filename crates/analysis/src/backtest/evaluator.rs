@@ -225,7 +225,7 @@ impl<'r> HistoryEvaluator<'r> {
             Some(RuleState::Threshold(
                 ThresholdState::Firing { since, .. } | ThresholdState::Pending { since, .. },
             )) => Some(*since),
-            Some(RuleState::Threshold(ThresholdState::Resolved { as_of })) => Some(*as_of),
+            Some(RuleState::Threshold(ThresholdState::Resolved { as_of, .. })) => Some(*as_of),
             _ => Some(self.state.devices.get(device).map_or(now, |known| known.at)),
         }
     }

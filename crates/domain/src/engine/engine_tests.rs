@@ -11,7 +11,8 @@ use crate::cleaning::Cleaning;
 use crate::location::Location;
 use crate::reading::Reading;
 use crate::rules::RuleSet;
-use crate::state::{RuleState, ZoneState};
+use crate::severity::Severity;
+use crate::state::{RuleState, ThresholdState, ZoneState};
 
 #[test]
 fn a_source_matters_if_a_rule_applies_to_it() {
@@ -106,6 +107,89 @@ fn of_two_readings_at_the_same_time_the_second_fires_only_if_it_is_worse() {
     assert_eq!(alerts(250.0, 270.0), 0, "no worse by its severity");
     assert_eq!(alerts(550.0, 250.0), 0);
     assert_eq!(alerts(250.0, 550.0), 1);
+}
+
+/// The worst severity of the alerts of these readings at 10:10, and the state of the rule after them.
+fn simultaneous(
+    rules: &RuleSet,
+    before: &ZoneState,
+    values: &[f64],
+    in_one_push: bool,
+) -> (Option<Severity>, Option<RuleState>) {
+    let texts: Vec<String> = values.iter().map(|value| reading("ODRDTR_BATT_V1", "amm", *value, "10:10")).collect();
+    let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
+    let readings: Vec<&Reading<'_>> = readings.iter().collect();
+    let size = if in_one_push { readings.len() } else { 1 };
+    let (mut state, mut worst) = (before.clone(), None);
+    for push in readings.chunks(size) {
+        let evaluation = evaluate(rules, state, push, at("10:10"), at("10:10"));
+        let messages = evaluation.messages.iter().map(|entry| &entry.message);
+        let firing = messages.filter(|message| matches!(message, Message::Firing { .. }));
+        worst = worst.max(firing.map(Message::severity).max());
+        state = evaluation.state;
+    }
+    (worst, state.rule_state("ammonia-lite", "d").cloned())
+}
+
+#[test]
+fn the_order_of_readings_at_the_same_time_does_not_decide_whether_an_alert_is_sent() {
+    let orders: [&[&[f64]]; 4] = [
+        &[&[100.0, 250.0], &[250.0, 100.0]],
+        &[&[100.0, 550.0], &[550.0, 100.0]],
+        &[&[250.0, 550.0], &[550.0, 250.0]],
+        &[
+            &[100.0, 250.0, 550.0],
+            &[100.0, 550.0, 250.0],
+            &[250.0, 100.0, 550.0],
+            &[250.0, 550.0, 100.0],
+            &[550.0, 100.0, 250.0],
+            &[550.0, 250.0, 100.0],
+        ],
+    ];
+    let histories: [&[(f64, &str)]; 6] = [
+        &[],
+        &[(250.0, "10:00")],
+        &[(550.0, "10:00")],
+        &[(250.0, "10:00"), (100.0, "10:01")],
+        &[(250.0, "09:59"), (250.0, "10:05")],
+        // A gap.
+        &[(250.0, "09:30")],
+    ];
+    for more in ["", "for = \"10m\"\n", "for = \"5m\"\n", "clear = 90\n", "resolved = true\n"] {
+        let rules = quiet(&format!("[[rule]]\nid = \"ammonia-lite\"\nmax_gap = \"30m\"\n{more}"));
+        for history in histories {
+            let history: Vec<_> =
+                history.iter().map(|(value, clock)| ("ODRDTR_BATT_V1", "amm", *value, *clock)).collect();
+            let before = after(&rules, &history);
+            for orders in orders {
+                let expected = simultaneous(&rules, &before, orders[0], true);
+                for order in orders {
+                    for in_one_push in [true, false] {
+                        let outcome = simultaneous(&rules, &before, order, in_one_push);
+                        assert_eq!(outcome, expected, "{more:?} {history:?} {order:?} {in_one_push}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_readings_at_the_same_time_one_that_is_worse_than_the_alert_counts_and_otherwise_one_that_ends_it() {
+    use Severity::{High, Medium};
+    let rules = quiet("[[rule]]\nid = \"ammonia-lite\"\n");
+    let firing = |value: f64| after(&rules, &[("ODRDTR_BATT_V1", "amm", value, "10:00")]);
+    let outcome = |before: &ZoneState, values: &[f64]| {
+        let (alerted, state) = simultaneous(&rules, before, values, true);
+        (alerted, matches!(state, Some(RuleState::Threshold(ThresholdState::Firing { .. }))))
+    };
+    assert_eq!(outcome(&firing(250.0), &[100.0, 600.0]), (Some(High), true));
+    assert_eq!(outcome(&firing(250.0), &[100.0, 260.0]), (None, false), "no worse");
+    assert_eq!(outcome(&firing(550.0), &[100.0, 600.0]), (None, false), "no worse");
+    assert_eq!(outcome(&firing(250.0), &[100.0]), (None, false));
+    assert_eq!(outcome(&ZoneState::default(), &[100.0, 250.0]), (Some(Medium), true));
+    let resolved = firing(100.0);
+    assert_eq!(outcome(&resolved, &[100.0, 90.0]), (None, false));
 }
 
 #[test]

@@ -24,7 +24,10 @@ pub(super) enum Transition {
         since: Timestamp,
     },
     /// The breach is over.
-    Resolve,
+    Resolve {
+        /// The time of the first reading of the breach.
+        since: Timestamp,
+    },
 }
 
 /// The effect of a reading at `at` with this `result` on a rule in this `state`.
@@ -41,18 +44,25 @@ pub(super) fn transition(
         // The state is of a newer reading.
         return Transition::Unchanged;
     }
+    let continued = |since: Timestamp, as_of: Timestamp| {
+        if at.duration_since(as_of) > settings.longest_gap() { at } else { since }
+    };
     match (result, state) {
         (Breached(severity, _), Some(Firing { severity: fired, since, .. })) if severity > fired => {
             Transition::Fire { since: *since }
         }
-        // Of two readings at the same time, the second counts only if it is worse than the alert.
+        // Of readings at the same time, one that is worse than the alert counts, also after one that ended it. No other does:
+        // it may have come before, when it changed nothing and was not recorded.
+        (Breached(severity, _), Some(Resolved { since: Some(since), severity: fired, .. }))
+            if order == Some(Ordering::Equal) && Some(*severity) > *fired =>
+        {
+            breach(*since, at, settings)
+        }
         _ if order == Some(Ordering::Equal) => Transition::Unchanged,
         (Breached(..), None | Some(Resolved { .. })) => breach(at, at, settings),
-        (Breached(..), Some(Pending { since, as_of })) => {
-            let is_gap = at.duration_since(*as_of) > settings.longest_gap();
-            breach(if is_gap { at } else { *since }, at, settings)
-        }
-        (Clear, Some(Pending { .. } | Firing { .. })) | (Between, Some(Pending { .. })) => Transition::Resolve,
+        (Breached(..), Some(Pending { since, as_of })) => breach(continued(*since, *as_of), at, settings),
+        (Clear, Some(Firing { since, .. })) => Transition::Resolve { since: *since },
+        (Clear | Between, Some(Pending { since, as_of })) => Transition::Resolve { since: continued(*since, *as_of) },
         (Breached(..) | Between, Some(Firing { .. }))
         | (Clear | Between, None | Some(Resolved { .. }))
         | (Unmeasured, _) => Transition::Unchanged,

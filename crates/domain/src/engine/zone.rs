@@ -113,7 +113,7 @@ impl ZoneEvaluator<'_> {
                     RuleState::Accumulator(sum) => sum.clean(at).map(RuleState::Accumulator),
                     RuleState::Occurrences(counter) => counter.clean(at).map(RuleState::Occurrences),
                     RuleState::Threshold(threshold) if threshold.as_of() <= at => {
-                        self.resolve_threshold(&rule, &device, threshold, at);
+                        self.resolve_threshold(&rule, &device, threshold, None, at);
                         continue;
                     }
                     other => Some(other),
@@ -129,11 +129,25 @@ impl ZoneEvaluator<'_> {
         self.evaluation.state.suppressed.clean(at, is_momentary);
     }
 
-    /// Resolves a threshold rule. If people got its alert, a list of suppressed alerts or a resolved notice reports the end.
-    fn resolve_threshold(&mut self, rule: &str, device: &str, threshold: ThresholdState, at: Timestamp) {
-        let resolved = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
-        self.evaluation.state.set_rule_state(rule, device, resolved);
-        let ThresholdState::Firing { announced, .. } = threshold else { return };
+    /// Resolves a threshold rule. `since` is the start of its breach if a reading ends it. If people got its alert, a list of
+    /// suppressed alerts or a resolved notice reports the end.
+    fn resolve_threshold(
+        &mut self,
+        rule: &str,
+        device: &str,
+        threshold: ThresholdState,
+        since: Option<Timestamp>,
+        at: Timestamp,
+    ) {
+        let (severity, announced) = match threshold {
+            ThresholdState::Firing { severity, announced, .. } => (Some(severity), announced),
+            ThresholdState::Pending { .. } | ThresholdState::Resolved { .. } => (None, None),
+        };
+        let resolved = ThresholdState::Resolved { as_of: at, since, severity };
+        self.evaluation.state.set_rule_state(rule, device, RuleState::Threshold(resolved));
+        if severity.is_none() {
+            return;
+        }
         let is_listed = self.evaluation.state.suppressed.resolve(rule, device, at, announced.is_some());
         let Some(alert) = announced.filter(|_| !is_listed) else { return };
         if let Some(settings) = settings_at(self.rules, &alert) {
@@ -191,9 +205,9 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                     suppressed: true,
                 }));
             }
-            (Transition::Resolve, _) => {
+            (Transition::Resolve { since }, _) => {
                 if let Some(threshold) = before.cloned() {
-                    self.zone.resolve_threshold(&self.rule.id, self.device, threshold, self.at);
+                    self.zone.resolve_threshold(&self.rule.id, self.device, threshold, Some(since), self.at);
                 }
             }
             (Transition::Unchanged | Transition::Fire { .. }, _) => return false,

@@ -60,6 +60,12 @@ pub enum ThresholdState {
     Resolved {
         /// The time of the reading or the cleaning that ended the breach.
         as_of: Timestamp,
+        /// The time of the first reading of the breach; `None` after a cleaning.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since: Option<Timestamp>,
+        /// The worst severity of the breach; `None` if it did not fire.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        severity: Option<Severity>,
     },
 }
 
@@ -83,7 +89,7 @@ impl ThresholdState {
     #[must_use]
     pub fn as_of(&self) -> Timestamp {
         match self {
-            Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Resolved { as_of } => *as_of,
+            Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Resolved { as_of, .. } => *as_of,
         }
     }
 }

@@ -43,10 +43,12 @@ impl NaiveEngine<'_> {
         // The readings of the current breach, and the worst severity that fired.
         let (mut breach, mut worst): (Vec<i64>, Option<Severity>) = (Vec::new(), None);
         let mut changed: Option<i64> = None;
+        // Both of them before the last reading that ended a breach.
+        let mut ended: (Vec<i64>, Option<Severity>) = Default::default();
         let mut cleaned = i64::MIN;
         for (is_last, fact) in self.facts_for(device) {
             outcome = RuleOutcome::default();
-            let before = (changed, worst);
+            let before = (changed, worst, breach.clone());
             match fact {
                 Fact::Cleaned(at) => {
                     cleaned = cleaned.max(*at);
@@ -59,8 +61,16 @@ impl NaiveEngine<'_> {
                     let is_late = changed.is_some_and(|changed| *at < changed) || *at <= cleaned;
                     let at_once = changed == Some(*at);
                     if !is_late {
-                        match rule.compare(device, reading) {
-                            // Of two readings at the same time the worse counts.
+                        let result = rule.compare(device, reading);
+                        // Of readings at the same time, one that is worse than the alert counts as if it had come first.
+                        let is_first = at_once
+                            && breach.is_empty()
+                            && matches!(result, TestResult::Breached(severity) if ended.1 < Some(severity));
+                        if is_first {
+                            (breach, worst) = std::mem::take(&mut ended);
+                        }
+                        let at_once = at_once && !is_first;
+                        match result {
                             TestResult::Breached(severity) if !at_once || worst.is_some() => {
                                 if worst.is_none() && breach.last().is_some_and(|last| at - last > rule.max_gap) {
                                     breach.clear();
@@ -77,17 +87,19 @@ impl NaiveEngine<'_> {
                             }
                             TestResult::Clear if !at_once && !breach.is_empty() => {
                                 outcome.is_resolved = worst.is_some();
-                                (breach, worst, changed) = (Vec::new(), None, Some(*at));
+                                ended = (std::mem::take(&mut breach), worst.take());
+                                changed = Some(*at);
                             }
                             TestResult::Between if !at_once && worst.is_none() && !breach.is_empty() => {
-                                (breach, changed) = (Vec::new(), Some(*at));
+                                ended = (std::mem::take(&mut breach), None);
+                                changed = Some(*at);
                             }
                             _ => {}
                         }
                     }
                 }
             }
-            outcome.changed = before != (changed, worst);
+            outcome.changed = before != (changed, worst, breach.clone());
             if !is_last {
                 outcome = RuleOutcome::default();
             }
