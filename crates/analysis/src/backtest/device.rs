@@ -42,10 +42,8 @@ pub(super) struct HistoryDevice {
 pub(super) struct ZoneDevices {
     /// In order of first appearance.
     pub(super) all: Vec<HistoryDevice>,
-    /// Indices by id and type as readings have them.
+    /// Indices by id and type, as readings have them.
     by_source: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
-    /// Indices by id and type as alerts have them.
-    by_location: HashMap<(Option<String>, String), usize>,
 }
 
 /// A metric that a rule compares with a limit.
@@ -128,22 +126,17 @@ impl ZoneDevices {
         if let Some(index) = self.by_source.get(&key) {
             return *index;
         }
-        let device = HistoryDevice::new(reading, rules);
         let index = self.all.len();
         self.by_source.insert((key.0.into_owned().into(), key.1.into_owned().into()), index);
-        self.by_location.entry(location_key(&device.location)).or_insert(index);
-        self.all.push(device);
+        self.all.push(HistoryDevice::new(reading, rules));
         index
     }
 
     /// The index of the device of an alert.
     pub(super) fn index_of_alert(&self, alert: &Alert) -> Option<usize> {
-        self.by_location.get(&location_key(&alert.location)).copied()
+        let Location { device, device_type, .. } = &alert.location;
+        self.all.iter().position(|known| known.location.device == *device && known.location.device_type == *device_type)
     }
-}
-
-fn location_key(location: &Location) -> (Option<String>, String) {
-    (location.device.clone(), location.device_type.clone())
 }
 
 impl HistoryMetric {

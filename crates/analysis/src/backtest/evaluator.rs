@@ -40,8 +40,8 @@ pub(super) struct HistoryEvaluator<'r> {
     pub(super) results: RuleResults,
     /// The alerts in the results. One that is sent to several audiences at different times counts as sent first.
     sent: HashSet<AlertId>,
-    /// Indices of alerts that last, by device.
-    open: HashMap<usize, Vec<usize>>,
+    /// Indices of alerts that last.
+    open: Vec<usize>,
     /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that would have avoided it.
     sums: Vec<(usize, Timestamp)>,
     /// The time of the last such alert, by rule and device.
@@ -57,19 +57,17 @@ impl<'r> HistoryEvaluator<'r> {
             next_sweep: Timestamp::MIN,
             results: RuleResults::default(),
             sent: HashSet::new(),
-            open: HashMap::new(),
+            open: Vec::new(),
             sums: Vec::new(),
             last_sum: HashMap::new(),
         }
     }
 
-    /// Evaluates a push: the sweeps before it, its cleanings, then its readings. `readings` are those that a rule applies to;
-    /// `senders` are the devices of all readings.
+    /// Evaluates a push: the sweeps before it, its cleanings, then its readings. `readings` are those that a rule applies to.
     pub(super) fn evaluate(
         &mut self,
         push: &ZonePush<'_>,
         readings: &[&Reading<'_>],
-        senders: &[usize],
         arrivals: &Arrivals,
         devices: &ZoneDevices,
     ) {
@@ -85,12 +83,7 @@ impl<'r> HistoryEvaluator<'r> {
             self.is_known = true;
             self.commit(devices, |rules, state| evaluate(rules, state, readings, received, received));
         }
-        if push.cleanings.is_empty() {
-            self.update_open(senders, received, devices);
-        } else {
-            let all: Vec<usize> = self.open.keys().copied().collect();
-            self.update_open(&all, received, devices);
-        }
+        self.update_open(received, devices);
     }
 
     /// Marks alerts as avoidable that a cleaning, which ended at `at` and is reported only now, would have avoided.
@@ -111,7 +104,7 @@ impl<'r> HistoryEvaluator<'r> {
             now = next_minute(due).max(self.next_sweep);
             self.commit(devices, |rules, state| sweep(rules, state, now, false));
         }
-        for index in std::mem::take(&mut self.open).into_values().flatten() {
+        for index in std::mem::take(&mut self.open) {
             let alert = &mut self.results.alerts[index];
             alert.ended = alert.ended.max(last);
         }
@@ -179,9 +172,7 @@ impl<'r> HistoryEvaluator<'r> {
                     self.sums.push((index, after.map_or(from, |after| after.max(from))));
                 }
             }
-            _ if ended.is_none() => {
-                self.open.entry(device).or_default().push(index);
-            }
+            _ if ended.is_none() => self.open.push(index),
             _ => {}
         }
         self.results.alerts.push(AlertFact {
@@ -198,25 +189,20 @@ impl<'r> HistoryEvaluator<'r> {
         });
     }
 
-    /// Ends alerts of these devices that do not last any more.
-    fn update_open(&mut self, indices: &[usize], now: Timestamp, devices: &ZoneDevices) {
-        for device in indices {
-            let Some(mut open) = self.open.remove(device) else { continue };
-            open.retain(|index| {
-                let AlertFact { rule, at, .. } = &self.results.alerts[*index];
-                let ended = self.ended(rule, &devices.all[*device].id, *at, now);
-                let alert = &mut self.results.alerts[*index];
-                alert.ended = ended.map_or(alert.ended, |ended| ended.max(alert.at));
-                ended.is_none()
-            });
-            if !open.is_empty() {
-                self.open.insert(*device, open);
-            }
-        }
+    /// Ends alerts that do not last any more.
+    fn update_open(&mut self, now: Timestamp, devices: &ZoneDevices) {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|index| {
+            let AlertFact { rule, device, at, .. } = &self.results.alerts[*index];
+            let ended = self.ended(rule, &devices.all[*device].id, *at, now);
+            let alert = &mut self.results.alerts[*index];
+            alert.ended = ended.map_or(alert.ended, |ended| ended.max(alert.at));
+            ended.is_none()
+        });
+        self.open = open;
     }
 
-    /// When the alert ended that `rule` raised for `device` at `raised`; `None` if it lasts. A reading of the device arrived at
-    /// `now`, or its zone was cleaned.
+    /// When the alert ended that `rule` raised for `device` at `raised`; `None` if it lasts. The zone has changed at `now`.
     fn ended(&self, rule: &str, device: &str, raised: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match self.state.rule_state(rule, device) {
             Some(RuleState::NoData(_)) => None,

@@ -99,8 +99,6 @@ struct BacktestRun<'r> {
     rules: &'r [TrialRules<'r>],
     zones: Vec<HistoryZone<'r>>,
     by_key: HashMap<ZoneKey<'static>, usize, RandomState>,
-    /// The zones of an id, one for each project: a cleaning has no project.
-    by_name: HashMap<String, Vec<usize>>,
     arrivals: Arrivals,
     /// First receipt of a push with a wanted reading.
     began: Option<Timestamp>,
@@ -120,7 +118,6 @@ impl<'r> BacktestRun<'r> {
             rules,
             zones: Vec::new(),
             by_key: HashMap::default(),
-            by_name: HashMap::new(),
             arrivals: Arrivals::default(),
             began: None,
             evaluated_until: Timestamp::MIN,
@@ -182,9 +179,10 @@ impl<'r> BacktestRun<'r> {
             let zone = self.zone(ZoneKey::of(&reading.source));
             by_zone.entry(zone).or_insert_with(empty).readings.push(reading);
         }
-        // After the readings, which can make the zone of a cleaning known.
+        // After the readings, which can make the zone of a cleaning known. A cleaning has no project: it is of all with this zone.
         for cleaning in cleanings {
-            for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
+            let is_cleaned = |key: &ZoneKey<'_>| matches!(key, ZoneKey::Zone { zone, .. } if *zone == cleaning.zone);
+            for (_, zone) in self.by_key.iter().filter(|(key, _)| is_cleaned(key)) {
                 by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning);
             }
         }
@@ -199,9 +197,6 @@ impl<'r> BacktestRun<'r> {
         }
         let index = self.zones.len();
         self.zones.push(HistoryZone::new(self.rules));
-        if let ZoneKey::Zone { zone, .. } = &key {
-            self.by_name.entry(zone.clone().into_owned()).or_default().push(index);
-        }
         self.by_key.insert(key.into_owned(), index);
         index
     }

@@ -55,7 +55,7 @@ impl<'r> HistoryZone<'r> {
             let has_rules = |index: usize| self.devices.all[index].has_rules[number];
             let evaluated = push.readings.iter().zip(&devices).filter(|(_, index)| has_rules(**index));
             let readings: Vec<&Reading<'_>> = evaluated.map(|(reading, _)| *reading).collect();
-            evaluator.evaluate(push, &readings, &devices, arrivals, &self.devices);
+            evaluator.evaluate(push, &readings, arrivals, &self.devices);
         }
     }
 

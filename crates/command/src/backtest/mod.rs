@@ -10,7 +10,7 @@ use analysis::report;
 use analysis::words::count;
 use clap::Args;
 use jiff::Timestamp;
-use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
+use smartclean_push::domain::device::{DEVICE_TYPES, DeviceType, short_name};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::names::NameError;
 use smartclean_push::domain::rules::{MentionKind, RuleSet};
@@ -113,7 +113,7 @@ fn named(path: &Path) -> Result<(String, RuleSet), Failure> {
 /// The short name of a device type. It is documented, or names its provider.
 fn device_type(name: &str) -> Result<String, Failure> {
     let short = short_name(name);
-    if short.contains('#') || DEVICE_TYPES.iter().any(|known| known.name == short) {
+    if short.contains('#') || DeviceType::named(short).is_some() {
         return Ok(short.to_owned());
     }
     let known: Vec<&str> = DEVICE_TYPES.iter().map(|known| known.name).collect();
