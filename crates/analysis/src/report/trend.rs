@@ -1,5 +1,7 @@
 //! A chart of the values of a device over time, with limits and alerts.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use maud::{Markup, html};
 
@@ -75,16 +77,19 @@ impl<'a> TrendChart<'a> {
         let (width, height) = size;
         let across = |second| (self.days.position(days_since(&self.midnight, second)) * f64::from(width)) as u32;
         let down = |value| ((1.0 - self.values.position(value)) * f64::from(height)) as u32;
-        let points = |run: &[(i64, f64, f64)]| {
-            let upper = run.iter().map(|(second, _, greatest)| (across(*second), down(*greatest)));
-            let lower = run.iter().rev().map(|(second, least, _)| (across(*second), down(*least)));
-            upper.chain(lower).map(|(x, y)| format!("{x},{y} ")).collect::<String>()
+        let ends = |number: i64, value| [number, number + 1].map(|end| (across(end * period), down(value)));
+        let outline = |run: &[(i64, (f64, f64))]| {
+            let upper = run.iter().flat_map(|(number, (_, greatest))| ends(*number, *greatest));
+            let lower = run.iter().flat_map(|(number, (least, _))| ends(*number, *least));
+            upper.chain(lower.rev()).map(|(x, y)| format!("{x},{y} ")).collect::<String>()
         };
+        let periods = self.periods(period);
         let limits = self.series.limits.iter().filter(|limit| self.values.contains(limit.limit));
         html! {
             svg viewBox={ "0 0 " (width) " " (height) } role="img"
                 aria-label={ (self.series.label) " over time, " (plural(self.alerts.len(), "alert")) } {
-                @for run in self.runs(period) { polygon points=(points(&run)) {} }
+                // A gap begins a new band.
+                @for run in periods.chunk_by(|one, next| one.0 + 1 == next.0) { polygon points=(outline(run)) {} }
                 @for (y, severity) in limits.map(|limit| (down(limit.limit), limit.severity)) {
                     line.(severity) x2=(width) y1=(y) y2=(y) {}
                 }
@@ -95,22 +100,14 @@ impl<'a> TrendChart<'a> {
         }
     }
 
-    /// The least and the greatest value at the start and the end of each period of so many seconds. A gap begins a new run.
-    fn runs(&self, period: i64) -> Vec<Vec<(i64, f64, f64)>> {
-        let number = |(start, ..): &(Timestamp, f64, f64)| start.as_second().div_euclid(period);
-        let periods = self.series.values.chunk_by(|one, next| number(one) == number(next)).filter_map(|values| {
-            let merged = |one: (_, f64, f64), other: (_, f64, f64)| (one.0, one.1.min(other.1), one.2.max(other.2));
-            values.iter().copied().reduce(merged)
-        });
-        let periods: Vec<_> = periods.collect();
-        let runs = periods.chunk_by(|one, next| number(one) + 1 == number(next)).map(|run| {
-            let ends = |values: &(Timestamp, f64, f64)| {
-                let start = number(values) * period;
-                [start, start + period].map(|second| (second, values.1, values.2))
-            };
-            run.iter().flat_map(ends).collect()
-        });
-        runs.collect()
+    /// The number of each period of so many seconds that has values, with the least and the greatest of them.
+    fn periods(&self, period: i64) -> Vec<(i64, (f64, f64))> {
+        let mut periods: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+        for (start, least, greatest) in &self.series.values {
+            let known = periods.entry(start.as_second().div_euclid(period)).or_insert((*least, *greatest));
+            *known = (known.0.min(*least), known.1.max(*greatest));
+        }
+        periods.into_iter().collect()
     }
 
     /// The most severe alert of each period of so many seconds.
