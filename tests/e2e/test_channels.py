@@ -81,7 +81,7 @@ def an_alert_a_digest_a_resolved_notice_and_a_notice_go_out_over_both(world):
     requests.post(f"{server.url}/zones/w1/cleaned", auth=CLIENT, timeout=20).raise_for_status()
     eventually(lambda: len(mailboxes.messages) == 2 and len(hook.calls) == 2)
     resolved = mailboxes.messages[1][2]
-    assert (resolved["In-Reply-To"], resolved["References"]) == (None, message["Message-ID"]), "mail programs show a thread"
+    assert resolved["In-Reply-To"] == resolved["References"] == message["Message-ID"], "mail programs show a thread"
     assert resolved.get_body(("html",)) and resolved["Message-ID"] != message["Message-ID"]
 
     at = int(time.time() * 1000)

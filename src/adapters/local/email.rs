@@ -196,14 +196,15 @@ fn record(outcome: &mut PublishOutcome, recipient: &str, error: CommandError) ->
 }
 
 /// The message with its headers. Message ids are derived from ids of alerts, so that a repetition has the same id. Mail programs
-/// show messages as a thread if they refer to the same id, also to one that was never sent (RFC 5256, `REFERENCES`, step 1). An
-/// `In-Reply-To` would name a message that the recipient may not have.
+/// show messages as a thread if they refer to the same id, also to one that was never sent because its alert was in a digest
+/// (RFC 5256, `REFERENCES`, step 1).
 fn text(from: Mailbox, message: &OutgoingMessage) -> Result<Vec<u8>, String> {
     let rendered = &message.rendered;
     let id = |id: &str| format!("<{id}@{}>", from.email.domain());
     let mut builder = Message::builder().message_id(Some(id(&rendered.id))).subject(rendered.subject.as_str());
     if !rendered.threads.is_empty() {
-        builder = builder.references(rendered.threads.iter().map(|alert| id(alert)).collect::<Vec<_>>().join(" "));
+        let threads = rendered.threads.iter().map(|alert| id(alert)).collect::<Vec<_>>().join(" ");
+        builder = builder.in_reply_to(threads.clone()).references(threads);
     }
     for to in &message.to {
         builder = builder.to(to.parse().map_err(|error| format!("{to}: {error}"))?);
