@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::auth::{Credentials, CredentialsError, Secret, parse_signing_key};
 use crate::ingest::ports::{CredentialSource, UnavailableError, chain};
 
-/// Least time between two reads. An unknown client causes a read, so this limits what guessing costs.
+/// Least time between two reads once credentials are known. An unknown client causes a read, so this limits what guessing costs.
 const MIN_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 /// Age at which known clients cause a read, so that a revoked password stops working.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
