@@ -42,7 +42,8 @@ pub(super) struct HistoryEvaluator<'r> {
     sent: HashSet<AlertId>,
     /// Indices of alerts that last.
     open: Vec<usize>,
-    /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that would have avoided it.
+    /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that counts as one that would
+    /// have avoided it. An alert of several occurrences does not contain the first one's time.
     sums: Vec<(usize, Timestamp)>,
     /// The time of the last such alert, by rule and device.
     last_sum: HashMap<(Arc<str>, usize), Timestamp>,

@@ -219,7 +219,8 @@ pub struct AlertFact {
     /// Whether a block suppressed it first.
     pub blocked: bool,
     /// Whether an earlier report of a cleaning would have avoided or delayed it: after an accumulator or a counter was sent, a push
-    /// reported a cleaning that had ended while it was counting.
+    /// reported a cleaning that had ended while it was counting. A counter of several occurrences is taken to count since its
+    /// previous alert.
     pub avoidable: bool,
 }
 
