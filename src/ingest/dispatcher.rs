@@ -1,6 +1,6 @@
 //! The dispatcher: sends messages from the outboxes, one by one while tokens last, else in digests. The others wait.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::repeat_n;
 use std::slice;
 use std::sync::{Mutex, PoisonError};
@@ -137,31 +137,30 @@ impl Dispatcher<'_> {
         if groups.is_empty() {
             return delivery;
         }
-        let rendered = self.render_groups(&groups).await;
-        let messages = rendered.concat();
+        let (of_groups, messages): (Vec<usize>, Vec<OutgoingMessage>) = self.render(&groups).await.into_iter().unzip();
         let mut outcomes = self.publisher.publish(self.evaluator.rules, &messages).await;
-        for (message, outcome) in messages.into_iter().zip(&mut outcomes) {
-            if outcome.failure.is_none() {
-                outcome.done = message.to;
-            }
-        }
-        let (mut sent, mut unfinished, mut of_groups) = (Vec::new(), Vec::new(), outcomes.iter());
-        for (group, messages) in groups.iter().zip(&rendered) {
-            let of_group: Vec<_> = of_groups.by_ref().take(messages.len()).collect();
-            for outcome in &of_group {
-                let is_sent = outcome.failure.is_none() && !outcome.is_refused_by_all();
-                delivery.messages += usize::from(is_sent);
-                delivery.digests += usize::from(is_sent && group.len() > 1);
-                delivery.failed += usize::from(!is_sent);
-            }
-            if of_group.iter().filter(|outcome| outcome.failure.is_none()).count() == messages.len() {
-                sent.extend(group);
+        outcomes
+            .resize_with(messages.len(), || PublishOutcome::failed("the message was not sent", "it has no outcome"));
+        let mut are_sent = vec![true; groups.len()];
+        for ((group, message), outcome) in of_groups.iter().zip(messages).zip(&mut outcomes) {
+            if outcome.is_refused_by_all() || outcome.failure.is_some() {
+                delivery.failed += 1;
             } else {
-                group.iter().for_each(|message| delivery.count_unsent(message, self.evaluator.now));
-                unfinished
-                    .extend(group.iter().flat_map(|message| of_group.iter().map(move |outcome| (message, *outcome))));
+                delivery.messages += 1;
+                delivery.digests += usize::from(groups[*group].len() > 1);
+            }
+            match outcome.failure {
+                None => outcome.done = message.to,
+                Some(_) => are_sent[*group] = false,
             }
         }
+        let sent = groups.iter().zip(&are_sent).filter(|(_, is_sent)| **is_sent);
+        let sent: Vec<&OutboxMessage> = sent.flat_map(|(group, _)| group).collect();
+        let unfinished = of_groups.iter().zip(&outcomes).filter(|(group, _)| !are_sent[**group]);
+        let unfinished: Vec<(&OutboxMessage, &PublishOutcome)> = unfinished
+            .flat_map(|(group, outcome)| groups[*group].iter().map(move |message| (message, outcome)))
+            .collect();
+        unfinished.iter().for_each(|(message, _)| delivery.count_unsent(message, self.evaluator.now));
         let channel = self.evaluator.channel;
         if let Some(error) = outcomes.iter().find_map(|outcome| outcome.failure.as_ref()) {
             let error = error.chain();
@@ -217,53 +216,46 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Renders the message of each group in each language of its recipients who miss it. It goes out by SMS if it is severe enough
-    /// and within the daily quota. It goes to everybody if one of its audiences has no confirmed subscription, so that no alert is
-    /// lost.
-    async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Vec<OutgoingMessage>> {
+    /// Renders the message of each group in each language of its recipients who miss it. Returns each with the index of its group.
+    /// It goes out by SMS if it is severe enough and within the daily quota. It goes to everybody if one of its audiences has no
+    /// confirmed subscription, so that no alert is lost.
+    async fn render(&self, groups: &[Vec<OutboxMessage>]) -> Vec<(usize, OutgoingMessage)> {
         let Evaluator { rules, channel, store, .. } = self.evaluator;
         let subscribed = match channel {
-            Channel::Sns if groups.iter().any(|group| !audiences(group).is_empty()) => {
+            Channel::Sns if groups.iter().any(|group| !group[0].entry.to.is_empty()) => {
                 Some(subscribed_audiences(store).await)
             }
             _ => None,
         };
         let is_subscribed = |id: &String| subscribed.as_ref().is_none_or(|subscribed| subscribed.contains(id));
-        let recipients = |group: &Vec<OutboxMessage>| {
-            let to = Some(audiences(group)).filter(|to| to.iter().all(is_subscribed)).unwrap_or_default();
-            self.recipients(to)
-        };
-        let recipients: Vec<_> = groups.iter().map(recipients).collect();
-        let languages: BTreeSet<&str> = recipients.iter().flat_map(|recipients| recipients.keys().copied()).collect();
-        let renderers: BTreeMap<_, _> =
-            languages.into_iter().map(|language| (language, Renderer::new(rules, language))).collect();
-        let of_group = |(group, recipients): (&Vec<OutboxMessage>, BTreeMap<&str, Vec<String>>)| {
-            let (messages, done) = (messages(group), group.first().map_or(&[][..], |message| self.done(message)));
+        let (mut outgoing, mut renderers) = (Vec::new(), BTreeMap::new());
+        for (index, group) in groups.iter().enumerate() {
+            let (messages, done) = (messages(group), self.done(&group[0]));
             let worst = messages.iter().map(|message| message.severity()).max();
-            let missed =
-                recipients.into_iter().filter(|(_, to)| to.is_empty() || to.iter().any(|to| !done.contains(to)));
-            let in_language = |(language, to): (_, Vec<String>)| {
-                let renderer = &renderers[language];
+            let to = Some(&*group[0].entry.to).filter(|to| to.iter().all(is_subscribed)).unwrap_or_default();
+            for (language, to) in self.recipients(to) {
+                if !to.is_empty() && to.iter().all(|to| done.contains(to)) {
+                    continue;
+                }
+                let renderer = renderers.entry(language).or_insert_with(|| Renderer::new(rules, language));
                 let rendered =
                     if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
                 let rendered = if channel == Channel::Email { rendered } else { rendered.with_to(&to) };
                 let rendered = if worst < Some(rules.sms_from) { rendered.by_email_only() } else { rendered };
-                (renderer, OutgoingMessage { rendered, to, done: done.to_vec() })
-            };
-            missed.map(in_language).collect()
-        };
-        let mut outgoing: Vec<Vec<_>> = groups.iter().zip(recipients).map(of_group).collect();
-        // Only a topic sends SMS, and the log has what a topic would send.
-        if matches!(channel, Channel::Sns | Channel::Log) {
-            let by_sms = || outgoing.iter().flatten().filter(|(_, message)| message.rendered.goes_by_sms());
-            let granted = self.evaluator.sms(by_sms().count()).await;
-            let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
-            let by_sms = outgoing.iter_mut().flatten().filter(|(_, message)| message.rendered.goes_by_sms());
-            for (renderer, message) in by_sms.skip(granted.unwrap_or_default()) {
-                message.rendered = renderer.without_sms(message.rendered.clone(), cause);
+                outgoing.push((index, language, OutgoingMessage { rendered, to, done: done.to_vec() }));
             }
         }
-        outgoing.into_iter().map(|group| group.into_iter().map(|(_, message)| message).collect()).collect()
+        // Only a topic sends SMS, and the log has what a topic would send.
+        if matches!(channel, Channel::Sns | Channel::Log) {
+            let mut by_sms: Vec<_> =
+                outgoing.iter_mut().filter(|(_, _, message)| message.rendered.goes_by_sms()).collect();
+            let granted = self.evaluator.sms(by_sms.len()).await;
+            let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
+            for (_, language, OutgoingMessage { rendered, .. }) in by_sms.iter_mut().skip(granted.unwrap_or_default()) {
+                *rendered = renderers[language].without_sms(rendered.clone(), cause);
+            }
+        }
+        outgoing.into_iter().map(|(group, _, message)| (group, message)).collect()
     }
 
     /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
@@ -336,11 +328,6 @@ fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap
 
 fn messages(group: &[OutboxMessage]) -> Vec<&Message> {
     group.iter().map(|message| &message.entry.message).collect()
-}
-
-/// The audiences of the messages of a group.
-fn audiences(group: &[OutboxMessage]) -> &[String] {
-    group.first().map_or(&[], |message| &message.entry.to)
 }
 
 /// The sizes of the fewest groups that cover `group`, which is in order of urgency, and that fit in each language. A notice is

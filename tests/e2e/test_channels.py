@@ -237,6 +237,23 @@ def a_test_alert_says_what_happened_on_each_channel(world):
 
 
 @scenario
+def each_address_gets_the_language_of_its_audience_and_the_webhook_one_message(world):
+    mailboxes, hook = world.mailboxes().start(), world.hook()
+    office = '[[audience]]\nid = "office"\nemails = ["office@example.com"]\n'
+    cleaners = '[[audience]]\nid = "cleaners"\nlanguage = "zh-Hans"\nemails = ["cleaners@example.com"]\n'
+    server = world.server(mailboxes=mailboxes, hook=hook, more=office + cleaners)
+    server.spill()
+    eventually(lambda: len(mailboxes.messages) == 2 and hook.calls)
+    [english], [chinese] = mailboxes.subjects("office@example.com"), mailboxes.subjects("cleaners@example.com")
+    assert english == "[HIGH] Wet floor: device w1" and chinese == "[高] 地面有水：设备 w1"
+    by_address = {to: message for _, to, message in mailboxes.messages}
+    assert "拖干地面" in by_address["cleaners@example.com"].get_body(("plain",)).get_content()
+    assert '<html lang="zh-Hans">' in by_address["cleaners@example.com"].get_body(("html",)).get_content()
+    assert by_address["cleaners@example.com"]["To"] == "cleaners@example.com"
+    assert hook.subjects() == [english] and hook.calls[0][2]["attributes"]["to"] == ["cleaners", "office"]
+
+
+@scenario
 def without_channels_the_start_says_that_nobody_is_notified(world):
     server = world.server()
     assert "alerts.ndjson alone, so nobody is notified" in server.welcome

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::attributes::values;
 use super::email::wrapped;
-use super::facts::AlertPhase;
-use super::list::{AlertList, ListedAlert};
+use super::facts::{AlertPhase, Facts};
+use super::list::AlertList;
 use super::render::Renderer;
 use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, json_size};
 use super::texts::Texts;
@@ -39,39 +39,32 @@ impl Renderer<'_> {
     /// of at most `largest` bytes. A message that is too large for any digest is alone in its group.
     #[must_use]
     pub fn grouped<'s, 'm>(&self, messages: &'s [&'m Message], largest: usize) -> Vec<&'s [&'m Message]> {
-        let mut groups = Vec::new();
-        let mut from = 0;
-        let mut budget = DigestBudget::new(largest);
-        for (index, message) in messages.iter().enumerate() {
-            if !budget.add(message, &self.texts) {
-                if from < index {
-                    groups.push(&messages[from..index]);
-                }
-                from = index;
-                budget = DigestBudget::new(largest);
-                budget.add(message, &self.texts);
-            }
-        }
-        if from < messages.len() {
-            groups.push(&messages[from..]);
+        let (mut groups, mut rest) = (Vec::new(), messages);
+        while !rest.is_empty() {
+            let mut budget = DigestBudget::new(largest);
+            let fits =
+                |message: &&&Message| listed_alerts(message, &self.texts).iter().all(|listed| budget.add(listed));
+            let fitting = rest.iter().take_while(fits).count();
+            let (group, others) = rest.split_at(fitting.max(1));
+            groups.push(group);
+            rest = others;
         }
         groups
     }
 }
 
-fn listed_alerts<'t>(message: &Message, texts: &'t Texts<'t>) -> Vec<ListedAlert<'t>> {
-    let (mut listed, more): (Vec<ListedAlert<'_>>, usize) = match message {
+fn listed_alerts<'t>(message: &Message, texts: &'t Texts<'t>) -> Vec<Facts<'t>> {
+    let (mut listed, more): (Vec<Facts<'_>>, usize) = match message {
         Message::Firing { alerts, blocked } => {
-            (alerts.iter().map(|alert| ListedAlert::new(alert, AlertPhase::Firing, texts)).collect(), *blocked)
+            (alerts.iter().map(|alert| Facts::of_list(alert, AlertPhase::Firing, texts)).collect(), *blocked)
         }
         Message::Reminder { alert, at, unheard_since } => {
-            let mut listed = ListedAlert::new(alert, AlertPhase::Reminder(*at), texts);
-            listed.facts.no_reading_since = *unheard_since;
-            (vec![listed], 0)
+            let facts = Facts::of_list(alert, AlertPhase::Reminder(*at), texts);
+            (vec![Facts { no_reading_since: *unheard_since, ..facts }], 0)
         }
-        Message::Resolved { alert, at } => (vec![ListedAlert::new(alert, AlertPhase::Resolved(*at), texts)], 0),
+        Message::Resolved { alert, at } => (vec![Facts::of_list(alert, AlertPhase::Resolved(*at), texts)], 0),
         Message::Suppressed { alerts, more, .. } => {
-            (alerts.iter().map(|alert| ListedAlert::suppressed(alert, texts)).collect(), *more)
+            (alerts.iter().map(|alert| Facts::suppressed(alert, texts)).collect(), *more)
         }
         // A notice is always sent alone.
         Message::Notice(_) => (Vec::new(), 0),
@@ -82,11 +75,10 @@ fn listed_alerts<'t>(message: &Message, texts: &'t Texts<'t>) -> Vec<ListedAlert
     listed
 }
 
-/// The bytes that are left in a digest while messages are added.
+/// The room that is left in a digest while alerts are added.
 struct DigestBudget {
-    email: usize,
-    json: usize,
-    attributes: usize,
+    /// The bytes of the email, of the JSON text and of the attributes.
+    left: [usize; 3],
     /// The attribute values that are already in the digest.
     values: HashSet<(&'static str, String)>,
 }
@@ -94,30 +86,22 @@ struct DigestBudget {
 impl DigestBudget {
     /// An empty digest with an email text of at most `largest` bytes.
     fn new(largest: usize) -> Self {
-        Self {
-            email: largest.min(LARGEST_LIST_EMAIL).saturating_sub(FRAME),
-            json: LARGEST_LIST_JSON - FRAME,
-            attributes: LARGEST_ATTRIBUTES,
-            values: HashSet::new(),
-        }
+        let email = largest.min(LARGEST_LIST_EMAIL).saturating_sub(FRAME);
+        Self { left: [email, LARGEST_LIST_JSON - FRAME, LARGEST_ATTRIBUTES], values: HashSet::new() }
     }
 
-    /// Adds `message` and returns whether it fits. After one that does not fit, the digest is full.
-    fn add(&mut self, message: &Message, texts: &Texts<'_>) -> bool {
-        listed_alerts(message, texts).iter().all(|listed| self.add_alert(listed))
-    }
-
-    fn add_alert(&mut self, listed: &ListedAlert<'_>) -> bool {
-        let present = values(listed.alert()).map(|(name, value)| (name, value.to_owned()));
+    /// Adds an alert and returns whether it fits. After one that does not fit, the digest is full.
+    fn add(&mut self, listed: &Facts<'_>) -> bool {
+        let present = values(listed.first()).map(|(name, value)| (name, value.to_owned()));
         let new: Vec<_> = present.filter(|value| !self.values.contains(value)).collect();
-        let line = wrapped(&format!("- {}", listed.line()));
-        let left = self.email.checked_sub(json_size(&format!("{line}\n"))).and_then(|email| {
-            let json = self.json.checked_sub(json_size(&format!("{},", listed.digest_members())))?;
-            let attributes = new.iter().map(|(_, value)| json_size(value) + 1).sum();
-            Some((email, json, self.attributes.checked_sub(attributes)?))
-        });
+        let email = json_size(&format!("{}\n", wrapped(&format!("- {}", listed.line(true)))));
+        let json = json_size(&format!("{},", listed.digest_members()));
+        let attributes = new.iter().map(|(_, value)| json_size(value) + 1).sum();
         self.values.extend(new);
-        (self.email, self.json, self.attributes) = left.unwrap_or_default();
-        left.is_some()
+        self.left.iter_mut().zip([email, json, attributes]).all(|(left, size)| {
+            let fits = size <= *left;
+            *left = left.saturating_sub(size);
+            fits
+        })
     }
 }

@@ -137,8 +137,8 @@ impl Facts<'_> {
         if self.alerts.len() > max {
             blocks.push(vec![texts.and_more(self.alerts.len() - max)]);
         }
-        if self.blocked > 0 {
-            blocks.push(vec![texts.email_blocked(self.blocked)]);
+        if self.more > 0 {
+            blocks.push(vec![texts.email_blocked(self.more)]);
         }
         let listed = self.alerts.iter().take(max);
         let alert_ids = listed.clone().map(|alert| texts.email_id("alert", alert.id.to_string()));

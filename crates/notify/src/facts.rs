@@ -9,7 +9,7 @@ use super::location::LocationNames;
 use super::text::clock;
 use super::texts::Texts;
 use super::time::moment;
-use domain::alert::{Alert, Trigger};
+use domain::alert::{Alert, SuppressedAlert, Trigger};
 use domain::breach::Breach;
 use domain::display::{self, presentable};
 use domain::location::Location;
@@ -38,8 +38,10 @@ pub(super) struct Facts<'t> {
     pub(super) phase: AlertPhase,
     /// In the last reminder of a silent device: the time of its last reading.
     pub(super) no_reading_since: Option<Timestamp>,
-    /// Alerts of the zone that were blocked since its last message and are only counted.
-    pub(super) blocked: usize,
+    /// Alerts that were suppressed with these and are only counted.
+    pub(super) more: usize,
+    /// Of a suppressed alert in a list: the time at which it resolved, if it did.
+    pub(super) over: Option<Timestamp>,
 }
 
 /// The phase of an alert that a message reports.
@@ -94,7 +96,8 @@ impl<'t> Facts<'t> {
             groups: groups(&alerts),
             phase: AlertPhase::Firing,
             no_reading_since: None,
-            blocked: 0,
+            more: 0,
+            over: None,
             alerts,
         }
     }
@@ -104,6 +107,15 @@ impl<'t> Facts<'t> {
         let mut facts = Self { phase, ..Self::new(std::slice::from_ref(alert), texts) };
         facts.clock = facts.moment(alert.at);
         facts
+    }
+
+    /// The facts of one alert of a list. Always in the default wording: a template may omit the location or the values.
+    pub(super) fn of_list(alert: &Alert, phase: AlertPhase, texts: &'t Texts<'t>) -> Self {
+        Self::in_phase(&Alert { template: None, ..alert.clone() }, phase, texts)
+    }
+
+    pub(super) fn suppressed(suppressed: &SuppressedAlert, texts: &'t Texts<'t>) -> Self {
+        Self { over: suppressed.resolved_at, ..Self::of_list(&suppressed.alert, AlertPhase::Firing, texts) }
     }
 
     /// The time that the message reports.

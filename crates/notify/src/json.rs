@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Number, Value, json};
 
 use super::facts::{AlertPhase, Facts};
-use super::list::{AlertList, ListedAlert};
+use super::list::AlertList;
 use domain::alert::{Alert, Trigger};
 use domain::breach::Breach;
 use domain::location::Location;
@@ -46,7 +46,7 @@ impl Facts<'_> {
             "alerts": alerts.collect::<Vec<_>>(),
             "alerts_left_out": count(self.alerts.len().saturating_sub(max)),
             // Alerts of the zone that were blocked since its last message and are only counted.
-            "blocked_before": count(self.blocked),
+            "blocked_before": count(self.more),
         });
         known(message).to_string()
     }
@@ -85,18 +85,18 @@ impl AlertList<'_> {
     /// The JSON text with at most `max` alerts. The others are counted.
     pub(super) fn json(&self, subject: &str, text: &str, max: usize) -> String {
         let alerts = self.alerts.iter().take(max).map(|listed| match self.reason {
-            Some(_) => listed.members(max),
+            Some(_) => listed.listed_members(max),
             None => listed.digest_members(),
         });
         let message = json!({
             "schema": SCHEMA,
             "kind": "digest",
             "reason": self.reason,
-            "severity": self.alerts.iter().map(|listed| listed.alert().severity).max().unwrap_or_default(),
+            "severity": self.alerts.iter().map(|listed| listed.severity).max().unwrap_or_default(),
             "subject": subject,
             "text": text,
             // The newest time.
-            "at": self.newest().map_or_else(Timestamp::default, |listed| listed.facts.at()),
+            "at": self.newest().map_or_else(Timestamp::default, |listed| listed.at()),
             "alerts": alerts.collect::<Vec<_>>(),
             "alerts_left_out": count(self.total() - self.alerts.len().min(max)),
         });
@@ -104,22 +104,22 @@ impl AlertList<'_> {
     }
 }
 
-impl ListedAlert<'_> {
+impl Facts<'_> {
     /// The alert in a list, with its own time and location.
-    fn members(&self, max: usize) -> Value {
-        let mut members = alert_members(self.alert(), max);
-        members["at"] = json!(self.alert().at);
-        members["location"] = self.facts.location_members(self.alert().at);
-        if let Some(resolved) = self.resolved {
-            members["over"] = json!(resolved);
+    fn listed_members(&self, max: usize) -> Value {
+        let mut members = alert_members(self.first(), max);
+        members["at"] = json!(self.first().at);
+        members["location"] = self.location_members(self.first().at);
+        if let Some(over) = self.over {
+            members["over"] = json!(over);
         }
         members
     }
 
     /// The alert in a digest. The archive has the readings.
     pub(super) fn digest_members(&self) -> Value {
-        let alert = self.alert();
-        let resolved = match self.facts.phase {
+        let alert = self.first();
+        let resolved = match self.phase {
             AlertPhase::Resolved(at) => Some(at),
             AlertPhase::Firing | AlertPhase::Reminder(_) => None,
         };
@@ -127,11 +127,11 @@ impl ListedAlert<'_> {
             "id": alert.id.to_string(),
             // Absent for a firing alert.
             "kind": resolved.map(|_| "resolved"),
-            "reminder": matches!(self.facts.phase, AlertPhase::Reminder(_)).then_some(true),
+            "reminder": matches!(self.phase, AlertPhase::Reminder(_)).then_some(true),
             "rule": alert.rule,
             "severity": alert.severity,
             "at": alert.at,
-            "over": resolved.or(self.resolved),
+            "over": resolved.or(self.over),
             "device": alert.location.device,
             "zone": alert.location.zone,
         }))

@@ -13,7 +13,6 @@ pub mod email;
 mod facts;
 #[cfg(test)]
 mod fixtures;
-mod follow_up;
 pub mod gsm7;
 mod json;
 #[cfg(test)]

@@ -4,8 +4,6 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-
 use super::attributes::{MOST_VALUES, attributes};
 use super::email::Email;
 use super::facts::{AlertPhase, Facts};
@@ -17,7 +15,7 @@ use super::subject::{LONGEST_SUBJECT, ascii, marked};
 use super::text::{Charset, cut_to_fit, cut_to_graphemes, ids, utf16_units};
 use super::texts::Texts;
 use super::time::{date_and_time, moment, zone};
-use domain::alert::{Alert, SuppressedAlert, SuppressionReason};
+use domain::alert::SuppressionReason;
 use domain::location::Location;
 use domain::severity::Severity;
 
@@ -28,53 +26,28 @@ const SHORT_NAME: usize = 30;
 /// Most alerts that a sentence names.
 const MOST_NAMED: usize = 20;
 
-/// One alert of a list. Always in the default wording: a template may omit the location or the values.
-pub(super) struct ListedAlert<'t> {
-    pub(super) facts: Facts<'t>,
-    /// For a suppressed alert: the time at which it resolved, if it did.
-    pub(super) resolved: Option<Timestamp>,
-    /// Alerts that were suppressed with this one and are only counted.
-    pub(super) more: usize,
-    /// Whether the line names the time zone.
-    has_zone: bool,
-}
-
-impl<'t> ListedAlert<'t> {
-    pub(super) fn new(alert: &Alert, phase: AlertPhase, texts: &'t Texts<'t>) -> Self {
-        let facts = Facts::in_phase(&Alert { template: None, ..alert.clone() }, phase, texts);
-        Self { facts, resolved: None, more: 0, has_zone: true }
-    }
-
-    pub(super) fn suppressed(suppressed: &SuppressedAlert, texts: &'t Texts<'t>) -> Self {
-        Self { resolved: suppressed.resolved_at, ..Self::new(&suppressed.alert, AlertPhase::Firing, texts) }
-    }
-
-    /// The alert, sanitized for display.
-    pub(super) fn alert(&self) -> &Alert {
-        self.facts.first()
-    }
-
+impl Facts<'_> {
     /// The severity; `None` for a resolved notice.
-    fn severity(&self) -> Option<Severity> {
-        (!matches!(self.facts.phase, AlertPhase::Resolved(_))).then_some(self.facts.severity)
+    fn firing_severity(&self) -> Option<Severity> {
+        (!matches!(self.phase, AlertPhase::Resolved(_))).then_some(self.severity)
     }
 
-    /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)".
-    pub(super) fn line(&self) -> String {
-        let (texts, title) = (self.facts.texts, &self.facts.titles[0]);
-        let mut location = self.facts.names.full();
-        if self.has_zone {
-            location += &format!(" ({})", zone(&self.alert().location, self.alert().at));
+    /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)", or with the time zone after the location.
+    pub(super) fn line(&self, has_zone: bool) -> String {
+        let (texts, title) = (self.texts, &self.titles[0]);
+        let mut location = self.names.full();
+        if has_zone {
+            location += &format!(" ({})", zone(&self.first().location, self.first().at));
         }
         // Without a measured value, the sentence has the title.
-        let head = match self.facts.phase {
-            AlertPhase::Firing if !self.alert().breaches.is_empty() => texts.list_title(location.as_str(), title),
+        let head = match self.phase {
+            AlertPhase::Firing if !self.first().breaches.is_empty() => texts.list_title(location.as_str(), title),
             _ => location,
         };
-        let options = SentenceOptions { has_action: self.resolved.is_none(), ..SentenceOptions::full(&head) };
-        let mut line = self.facts.sentence(&options);
-        if let Some(resolved) = self.resolved {
-            line = texts.list_resolved(line, self.facts.moment(resolved));
+        let options = SentenceOptions { has_action: self.over.is_none(), ..SentenceOptions::full(&head) };
+        let mut line = self.sentence(&options);
+        if let Some(over) = self.over {
+            line = texts.list_resolved(line, self.moment(over));
         }
         line = cut_to_fit(&line, Charset::Unicode.ellipsis(), LONGEST_LINE, utf16_units);
         if self.more > 0 { texts.list_suppressed(line, self.more) } else { line }
@@ -83,10 +56,10 @@ impl<'t> ListedAlert<'t> {
     /// "Wet floor 13:59", after the location if the alerts have several.
     fn short(&self, with_location: bool) -> String {
         let shorten = |name: &str| cut_to_graphemes(name, "...", SHORT_NAME);
-        let location = if with_location { format!("{}: ", shorten(&self.facts.location)) } else { String::new() };
-        let alert = format!("{location}{} {}", shorten(&self.facts.titles[0]), self.facts.clock);
-        let is_over = self.resolved.is_some() || self.severity().is_none();
-        if is_over { self.facts.texts.list_over(alert) } else { alert }
+        let location = if with_location { format!("{}: ", shorten(&self.location)) } else { String::new() };
+        let alert = format!("{location}{} {}", shorten(&self.titles[0]), self.clock);
+        let is_over = self.over.is_some() || self.firing_severity().is_none();
+        if is_over { self.texts.list_over(alert) } else { alert }
     }
 }
 
@@ -96,11 +69,13 @@ pub(super) struct AlertList<'t> {
     /// Why they were suppressed; `None` for a digest.
     pub(super) reason: Option<SuppressionReason>,
     /// The highest severity first and resolved notices last, then by time.
-    pub(super) alerts: Vec<ListedAlert<'t>>,
+    pub(super) alerts: Vec<Facts<'t>>,
     /// Alerts that are only counted.
     more: usize,
     /// The number of locations beside the first one.
     other_locations: usize,
+    /// Whether the alerts have several time zones.
+    has_zones: bool,
 }
 
 impl<'t> AlertList<'t> {
@@ -108,19 +83,19 @@ impl<'t> AlertList<'t> {
     pub(super) fn new(
         texts: &'t Texts<'t>,
         reason: Option<SuppressionReason>,
-        mut alerts: Vec<ListedAlert<'t>>,
+        mut alerts: Vec<Facts<'t>>,
         more: usize,
     ) -> Self {
-        let newest = alerts.iter().map(|listed| listed.facts.at()).max().unwrap_or_default();
-        let zones: HashSet<_> = alerts.iter().map(|listed| zone(&listed.alert().location, listed.alert().at)).collect();
+        let newest = alerts.iter().map(|listed| listed.at()).max().unwrap_or_default();
+        let zones: HashSet<_> = alerts.iter().map(|listed| zone(&listed.first().location, listed.first().at)).collect();
+        let has_zones = zones.len() > 1;
         for listed in &mut alerts {
-            listed.has_zone = zones.len() > 1;
-            listed.facts.clock = moment(texts, &listed.alert().location, listed.alert().at, newest);
+            listed.clock = moment(texts, &listed.first().location, listed.first().at, newest);
         }
-        alerts.sort_by_key(|listed| (Reverse(listed.severity()), listed.facts.at(), listed.alert().id));
-        let locations: HashSet<&str> = alerts.iter().map(|listed| listed.facts.location.as_str()).collect();
+        alerts.sort_by_key(|listed| (Reverse(listed.firing_severity()), listed.at(), listed.first().id));
+        let locations: HashSet<&str> = alerts.iter().map(|listed| listed.location.as_str()).collect();
         let other_locations = locations.len().saturating_sub(1);
-        Self { texts, reason, alerts, more, other_locations }
+        Self { texts, reason, alerts, more, other_locations, has_zones }
     }
 
     pub(super) fn rendered(&self, id: String) -> Rendered {
@@ -146,7 +121,7 @@ impl<'t> AlertList<'t> {
             html,
             sms: self.sms(&names),
             json: within(LARGEST_LIST_JSON, |max| self.json(&subject, &text, max)),
-            attributes: attributes("digest", self.alerts.iter().map(ListedAlert::alert), max_values),
+            attributes: attributes("digest", self.alerts.iter().map(Facts::first), max_values),
             threads: Vec::new(),
             subject,
         }
@@ -158,17 +133,17 @@ impl<'t> AlertList<'t> {
 
     /// The highest severity, or "ok" if all alerts are resolved.
     fn mark(&self) -> &'static str {
-        self.alerts.iter().filter_map(ListedAlert::severity).max().map_or("ok", Severity::as_str)
+        self.alerts.iter().filter_map(Facts::firing_severity).max().map_or("ok", Severity::as_str)
     }
 
     /// The newest time that any alert reports.
-    pub(super) fn newest(&self) -> Option<&ListedAlert<'t>> {
-        self.alerts.iter().max_by_key(|listed| listed.facts.at())
+    pub(super) fn newest(&self) -> Option<&Facts<'t>> {
+        self.alerts.iter().max_by_key(|listed| listed.at())
     }
 
     /// The first location.
     fn location(&self) -> &str {
-        self.alerts.first().map_or("", |listed| &listed.facts.location)
+        self.alerts.first().map_or("", |listed| &listed.location)
     }
 
     /// "Lobby and 2 more locations".
@@ -184,7 +159,7 @@ impl<'t> AlertList<'t> {
         if let Some(reason) = self.reason {
             return texts.list_alerts(reason.as_str(), self.total());
         }
-        let count = |severity| self.alerts.iter().filter(|listed| listed.severity() == severity).count();
+        let count = |severity| self.alerts.iter().filter(|listed| listed.firing_severity() == severity).count();
         let by_severity: Vec<String> = Severity::ALL
             .into_iter()
             .rev()
@@ -252,38 +227,38 @@ impl<'t> AlertList<'t> {
         let (texts, listed) = (self.texts, &self.alerts[..self.alerts.len().min(max)]);
         let explanation = self.reason.map(|reason| texts.list_explanation(reason.as_str()));
         let mut blocks = vec![vec![explanation.unwrap_or_else(|| texts.digest_explanation())]];
-        blocks.extend(groups(listed));
+        blocks.extend(self.groups(listed.len()));
         let omitted = self.total() - listed.len();
         if omitted > 0 {
             blocks.push(vec![texts.and_more(omitted)]);
         }
         if let Some((newest, first)) = self.newest().zip(self.alerts.first()) {
-            let time = date_and_time(texts, &newest.alert().location, newest.facts.at());
+            let time = date_and_time(texts, &newest.first().location, newest.at());
             let mut details = vec![texts.list_newest(time)];
             if self.reason.is_some() {
                 // The alerts are of several devices: no device id stands for all.
-                let zone = Location { device: None, ..first.alert().location.clone() };
+                let zone = Location { device: None, ..first.first().location.clone() };
                 details.extend(ids(&zone, texts));
             }
             blocks.push(details);
         }
         if self.reason.is_some() {
-            blocks.push(listed.iter().map(|listed| texts.email_id("alert", listed.alert().id.to_string())).collect());
+            blocks.push(listed.iter().map(|listed| texts.email_id("alert", listed.first().id.to_string())).collect());
         }
         Email::new(self.head(self.location()), blocks)
     }
-}
 
-/// The lines of `alerts`, grouped by severity under headings.
-fn groups(alerts: &[ListedAlert<'_>]) -> Vec<Vec<String>> {
-    let by_severity = alerts.chunk_by(|one, next| one.severity() == next.severity());
-    let group = |group: &[ListedAlert<'_>]| {
-        let word = group[0].facts.texts.severity(group[0].severity().map_or("over", Severity::as_str));
-        let mut letters = word.chars();
-        let capital = letters.next().into_iter().flat_map(char::to_uppercase);
-        let heading = format!("{} ({})", capital.chain(letters).collect::<String>(), group.len());
-        let lines = group.iter().map(|listed| format!("- {}", listed.line()));
-        std::iter::once(heading).chain(lines).collect()
-    };
-    by_severity.map(group).collect()
+    /// The lines of the first `max` alerts, grouped by severity under headings.
+    fn groups(&self, max: usize) -> impl Iterator<Item = Vec<String>> {
+        let listed = &self.alerts[..max];
+        let by_severity = listed.chunk_by(|one, next| one.firing_severity() == next.firing_severity());
+        by_severity.map(|group| {
+            let word = self.texts.severity(group[0].firing_severity().map_or("over", Severity::as_str));
+            let mut letters = word.chars();
+            let capital = letters.next().into_iter().flat_map(char::to_uppercase);
+            let heading = format!("{} ({})", capital.chain(letters).collect::<String>(), group.len());
+            let lines = group.iter().map(|listed| format!("- {}", listed.line(self.has_zones)));
+            std::iter::once(heading).chain(lines).collect()
+        })
+    }
 }

@@ -22,31 +22,30 @@ const LARGEST_TEXT: usize = 12 * 1024;
 const LONGEST_LINE: usize = 400;
 
 pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts<'_>) -> Rendered {
-    let text = match notice {
+    let content = |texts: &Texts<'_>| match notice {
         Notice::RulesRefused(refused) => {
             let mut faults = refused.diagnostics.clone();
             if refused.more > 0 {
                 faults.push(texts.and_more(refused.more));
             }
-            texts.rules_refused_text(&refused.file, faults.join("\n"))
+            let title = texts.rules_refused(refused.diagnostics.len() + refused.more);
+            (title, texts.rules_refused_text(&refused.file, faults.join("\n")))
         }
-        Notice::NothingArrives { since } => texts.nothing_arrives_text(minute(*since)),
-        Notice::NotSubscribed { audiences, .. } => texts.not_subscribed_text(audiences.join("\n"), &audiences[0]),
-        Notice::SetAside { key, reason, .. } => texts.set_aside_text(key, reason),
+        Notice::NothingArrives { since } => (texts.nothing_arrives(), texts.nothing_arrives_text(minute(*since))),
+        Notice::NotSubscribed { audiences, .. } => {
+            let text = texts.not_subscribed_text(audiences.join("\n"), &audiences[0]);
+            (texts.not_subscribed(audiences.join(", ")), text)
+        }
+        Notice::SetAside { key, reason, .. } => (texts.set_aside(), texts.set_aside_text(key, reason)),
         Notice::ChannelFails { channel, since, reason, .. } => {
-            texts.channel_fails_text(channel.to_string(), minute(*since), reason)
+            let text = texts.channel_fails_text(channel.to_string(), minute(*since), reason);
+            (texts.channel_fails(channel.to_string()), text)
         }
-        Notice::RecipientRefuses { recipient, reply, .. } => texts.recipient_refuses_text(recipient, reply),
+        Notice::RecipientRefuses { recipient, reply, .. } => {
+            (texts.recipient_refuses(), texts.recipient_refuses_text(recipient, reply))
+        }
     };
-    let subject = |texts: &Texts<'_>| match notice {
-        Notice::RulesRefused(refused) => texts.rules_refused(refused.diagnostics.len() + refused.more),
-        Notice::NothingArrives { .. } => texts.nothing_arrives(),
-        Notice::NotSubscribed { audiences, .. } => texts.not_subscribed(audiences.join(", ")),
-        Notice::SetAside { .. } => texts.set_aside(),
-        Notice::ChannelFails { channel, .. } => texts.channel_fails(channel.to_string()),
-        Notice::RecipientRefuses { .. } => texts.recipient_refuses(),
-    };
-    with_text(id, subject, &text, texts)
+    with_text(id, |texts| content(texts).0, &content(texts).1, texts)
 }
 
 fn minute(at: Timestamp) -> String {

@@ -2,7 +2,7 @@
 
 use super::attributes::{MOST_VALUES, attributes};
 use super::facts::{AlertPhase, Facts};
-use super::list::{AlertList, ListedAlert};
+use super::list::AlertList;
 use super::notice;
 use super::rendered::{LARGEST_EMAIL, LARGEST_JSON, Rendered, within};
 use super::subject::marked;
@@ -51,7 +51,7 @@ impl<'n> Renderer<'n> {
         let id = || format!("{:.32}", message.id());
         match message {
             Message::Firing { alerts, blocked } => {
-                let facts = Facts { blocked: *blocked, ..Facts::new(alerts, texts) };
+                let facts = Facts { more: *blocked, ..Facts::new(alerts, texts) };
                 rendered(facts.first().id.to_string(), &facts)
             }
             Message::Reminder { alert, at, unheard_since } => {
@@ -62,7 +62,7 @@ impl<'n> Renderer<'n> {
                 rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at), texts))
             }
             Message::Suppressed { reason, alerts, more } => {
-                let alerts = alerts.iter().map(|alert| ListedAlert::suppressed(alert, texts)).collect();
+                let alerts = alerts.iter().map(|alert| Facts::suppressed(alert, texts)).collect();
                 AlertList::new(texts, Some(*reason), alerts, *more).rendered(id())
             }
             Message::Notice(notice) => notice::rendered(notice, &id(), texts),

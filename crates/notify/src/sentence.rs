@@ -1,7 +1,7 @@
 //! The sentence of a message: location, measured values, limits, time and reasons. "Indoor Air Quality: ammonia 270 ppb
 //! (limit 200) at 13:59, since 13:40", or the rule's template.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{AlertGroup, AlertPhase, Facts};
 use super::text::{Charset, cut_to_fit, cut_to_graphemes, phrase, utf16_units, value_and_limit};
@@ -73,7 +73,7 @@ impl Facts<'_> {
         self.texts.with_action(sentence, joined(self.actions.iter().cloned()), ended)
     }
 
-    pub(super) fn firing_sentence(&self, options: &SentenceOptions<'_>) -> String {
+    fn firing_sentence(&self, options: &SentenceOptions<'_>) -> String {
         let mut sentence = joined(self.groups.iter().take(options.max_groups).map(|group| match &group.template {
             Some(template) => filled(template, |name| self.placeholder(name, group, options)),
             None => self.default_wording(group, options),
@@ -83,6 +83,52 @@ impl Facts<'_> {
             sentence.push_str(&format!(" ({})", self.texts.more(omitted)));
         }
         sentence
+    }
+
+    /// The time at which the condition began: of the first reading that is known to breach the limit.
+    pub(super) fn began(&self) -> Timestamp {
+        self.first().trigger.since().unwrap_or(self.first().at)
+    }
+
+    /// The duration of the condition, as text; `None` if it did not end after it began, which late readings can cause.
+    fn duration(&self) -> Option<String> {
+        (self.at() > self.began()).then(|| elapsed(self.texts, self.began(), self.at()))
+    }
+
+    /// The sentence of a reminder: "Washroom 3: still Bad smell at 14:29, since 13:40; was ammonia 270 ppb (limit 200) at
+    /// 13:59". A rule's template is kept whole, because it may contain instructions.
+    fn reminder_sentence(&self, at: Timestamp, options: &SentenceOptions<'_>) -> String {
+        let (texts, location, group, alert) = (self.texts, options.location, &self.groups[0], self.first());
+        let (title, time, since) = (shorten(&self.titles[0], options), self.moment(at), self.moment(self.began()));
+        let reminder = if group.template.is_some() && options.has_trigger {
+            texts.reminder_template(time, since, self.firing_sentence(options))
+        } else if options.has_trigger && !alert.breaches.is_empty() {
+            let values = self.summary(group, options);
+            texts.reminder_values(location, title, time, since, values, self.moment(alert.at))
+        } else {
+            texts.reminder(location, title, time, since)
+        };
+        match self.no_reading_since {
+            Some(last) => texts.last_reminder(reminder, self.moment(last)),
+            None => reminder,
+        }
+    }
+
+    /// The sentence of a resolved notice: "Washroom 3: Bad smell is over at 14:20 (raised 13:59, lasted 21 min)".
+    fn resolved_sentence(&self, at: Timestamp, options: &SentenceOptions<'_>) -> String {
+        let (texts, location, alert, time) = (self.texts, options.location, self.first(), self.moment(at));
+        let duration = self.duration().filter(|_| options.has_trigger);
+        if matches!(alert.trigger, Trigger::NoData { .. }) && alert.breaches.is_empty() {
+            return match duration {
+                Some(duration) => texts.data_again_since(location, time, self.moment(self.began()), duration),
+                None => texts.data_again(location, time),
+            };
+        }
+        let title = shorten(&self.titles[0], options);
+        match duration {
+            Some(duration) => texts.resolved_lasted(location, title, time, self.moment(alert.at), duration),
+            None => texts.resolved(location, title, time),
+        }
     }
 
     fn default_wording(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
@@ -109,7 +155,7 @@ impl Facts<'_> {
     }
 
     /// The values and limits: "rating 5 (limit 4)", or the titles without any.
-    pub(super) fn summary(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
+    fn summary(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
         if group.breaches.is_empty() {
             self.listed(&group.titles, options.max_breaches, String::clone)
         } else {
@@ -209,7 +255,7 @@ pub(super) fn times(texts: &Texts<'_>, count: usize, within: Option<SignedDurati
 }
 
 /// A metric name or a title, shortened.
-pub(super) fn shorten(name: &str, options: &SentenceOptions<'_>) -> String {
+fn shorten(name: &str, options: &SentenceOptions<'_>) -> String {
     cut_to_graphemes(name, options.charset.ellipsis(), options.max_label)
 }
 

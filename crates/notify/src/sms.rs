@@ -59,25 +59,18 @@ impl Facts<'_> {
 
     /// The sentence in one part with as much of the location as possible; `None` if `least` graphemes of it do not fit.
     fn with_longest_location(&self, options: &SentenceOptions<'_>, least: usize) -> Option<String> {
-        let full = self.encoded(options);
-        if is_one_part(&full) {
-            return Some(full);
-        }
-        let shortened = |kept: usize| {
+        let text = |kept: usize| {
             let location = cut_to_graphemes(&self.location, Charset::Unicode.ellipsis(), kept);
-            Some(self.encoded(&SentenceOptions { location: &location, ..*options })).filter(|text| is_one_part(text))
+            self.encoded(&SentenceOptions { location: &location, ..*options })
         };
-        // A shorter location never takes more space.
-        let mut longest = shortened(least)?;
-        let (mut fits, mut too_long) = (least, graphemes(&self.location));
-        while too_long - fits > 1 {
-            let middle = usize::midpoint(fits, too_long);
-            match shortened(middle) {
-                Some(text) => (longest, fits) = (text, middle),
-                None => too_long = middle,
-            }
+        let whole = self.encoded(options);
+        if is_one_part(&whole) {
+            return Some(whole);
         }
-        Some(longest)
+        // A shorter location never takes more space.
+        let kept: Vec<usize> = (least..graphemes(&self.location)).collect();
+        let fitting = kept.partition_point(|kept| is_one_part(&text(*kept)));
+        fitting.checked_sub(1).map(|last| text(kept[last]))
     }
 
     /// The sentence in the GSM 7-bit alphabet if no letter changes, else in Unicode.

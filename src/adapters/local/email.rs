@@ -256,3 +256,29 @@ fn reply(response: &Response) -> String {
 fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("localhost", |(_, domain)| domain.trim_end_matches('>'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::Message as Facts;
+    use crate::domain::alert::notice::Notice;
+    use crate::notify::render::Renderer;
+    use crate::notify::rendered::Rendered;
+
+    #[test]
+    fn a_message_refers_to_its_threads_in_short_lines() {
+        let notice = Facts::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
+        let threads: Vec<String> = (0..10).map(|number| format!("{number:032}")).collect();
+        let rendered = Rendered { threads: threads.clone(), ..Renderer::default().render(&notice) };
+        let message = OutgoingMessage { rendered, to: vec!["me@example.com".to_owned()], done: Vec::new() };
+        let text = String::from_utf8(text("alerts@example.com".parse().unwrap(), &message).unwrap()).unwrap();
+        let (headers, _) = text.split_once("\r\n\r\n").unwrap();
+        assert!(headers.lines().all(|line| line.len() < 100), "{headers}");
+        let unfolded = headers.replace("\r\n ", " ");
+        let expected: Vec<String> = threads.iter().map(|id| format!("<{id}@example.com>")).collect();
+        for header in ["In-Reply-To: ", "References: "] {
+            let ids = unfolded.lines().find_map(|line| line.strip_prefix(header)).unwrap();
+            assert_eq!(ids.split_whitespace().collect::<Vec<_>>(), expected, "{header}");
+        }
+    }
+}
