@@ -338,7 +338,7 @@ impl Ingest {
         let keys: Vec<String> = projects
             .into_iter()
             .filter(|known| project.is_none_or(|project| project == known))
-            .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
+            .map(|project| ZoneKey::zone(project, zone).to_string())
             .collect();
         let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, cleaning, now);
         let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);

@@ -173,7 +173,7 @@ fn sent(folder: &Path) -> BTreeSet<String> {
 }
 
 async fn load_zone(state: &impl StateStore, zone: &str) -> ZoneState {
-    let key = ZoneKey::Zone { project: "building".into(), zone: zone.into() }.to_string();
+    let key = ZoneKey::zone("building", zone).to_string();
     let document = state.load(&[key]).await.unwrap().remove(0);
     serde_json::from_str(&document.body.unwrap()).unwrap()
 }

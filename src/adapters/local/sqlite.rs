@@ -16,7 +16,7 @@ use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError, 
 
 /// The version of the schema below and of the documents in it, stored as the database's `user_version`. It also goes up with the
 /// version of state documents, so that `serve` refuses an older database at its start.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 /// `due` is in Unix milliseconds. Its index holds only documents with a due time, with their keys, so that the sweep reads
 /// nothing else. `expires` is in days of Unix time, so that its index changes once a day.
 const SCHEMA: &str = "

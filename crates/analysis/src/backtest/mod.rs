@@ -181,7 +181,7 @@ impl<'r> BacktestRun<'r> {
         }
         // After the readings, which can make the zone of a cleaning known. A cleaning has no project: it is of all with this zone.
         for cleaning in cleanings {
-            let is_cleaned = |key: &ZoneKey<'_>| matches!(key, ZoneKey::Zone { zone, .. } if *zone == cleaning.zone);
+            let is_cleaned = |key: &ZoneKey<'_>| key.is_zone && key.id == cleaning.zone;
             for (_, zone) in self.by_key.iter().filter(|(key, _)| is_cleaned(key)) {
                 by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning);
             }

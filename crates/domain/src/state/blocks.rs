@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::rules::Block;
 use crate::severity::Severity;
 
-/// The alerts that were sent in a zone within the longest block. Serialized as a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Vec<SentAlert>")]
+/// The alerts that were sent in a zone within the longest block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocks {
     /// By device: without blocks, each device of the zone can have sent some.
     sent: BTreeMap<String, Vec<SentAlert>>,
@@ -22,7 +21,6 @@ pub struct Blocks {
 struct SentAlert {
     at: Timestamp,
     rule: String,
-    device: String,
     severity: Severity,
 }
 
@@ -32,23 +30,6 @@ impl SentAlert {
         // Before and after, because a reading can be late.
         let is_near = alert.at.duration_since(self.at).abs() < length;
         (is_near && self.severity >= alert.severity).then(|| self.at.checked_add(length).ok()).flatten()
-    }
-}
-
-impl From<Vec<SentAlert>> for Blocks {
-    fn from(all: Vec<SentAlert>) -> Self {
-        let newest = all.iter().map(|sent| sent.at).max();
-        let mut sent: BTreeMap<String, Vec<SentAlert>> = BTreeMap::new();
-        for one in all {
-            sent.entry(one.device.clone()).or_default().push(one);
-        }
-        Self { sent, newest }
-    }
-}
-
-impl Serialize for Blocks {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.sent.values().flatten())
     }
 }
 
@@ -84,7 +65,7 @@ impl Blocks {
                 !sent.is_empty()
             });
         }
-        let new = SentAlert { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
+        let new = SentAlert { at, rule: alert.rule.clone(), severity: alert.severity };
         let of_device = self.sent.entry(device.to_owned()).or_default();
         of_device.retain(|sent| sent.at > new.at || sent.severity > new.severity || sent.rule != new.rule);
         of_device.push(new);
@@ -173,11 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn blocks_survive_a_round_trip_through_json_as_a_list() {
+    fn blocks_survive_a_round_trip_through_json() {
         use Severity::{High, Low};
         let blocks = after(&[("r", "e", Low, 5), ("r", "d", High, 7), ("s", "d", Low, 3)]);
         let text = serde_json::to_string(&blocks).unwrap();
-        assert!(text.starts_with('['), "{text}");
         assert_eq!(serde_json::from_str::<Blocks>(&text).unwrap(), blocks);
     }
 

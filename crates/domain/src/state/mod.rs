@@ -38,32 +38,26 @@ use super::reading::Source;
 /// # Ok::<(), domain::reading::ReadingError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ZoneKey<'a> {
-    /// `PID` and `InsID`.
-    Zone {
-        /// `PID`, empty if absent.
-        project: Cow<'a, str>,
-        /// `InsID`.
-        zone: Cow<'a, str>,
-    },
-    /// A device without a zone.
-    Device {
-        /// `PID`, empty if absent.
-        project: Cow<'a, str>,
-        /// The device's id, empty if absent.
-        device: Cow<'a, str>,
-    },
+pub struct ZoneKey<'a> {
+    /// Whether it is a zone. Otherwise a device without one.
+    pub is_zone: bool,
+    /// `PID`, empty if absent.
+    pub project: Cow<'a, str>,
+    /// `InsID`, or the id of the device, empty if absent.
+    pub id: Cow<'a, str>,
 }
 
 impl<'a> ZoneKey<'a> {
+    /// The key of a zone.
+    pub fn zone(project: impl Into<Cow<'a, str>>, zone: impl Into<Cow<'a, str>>) -> Self {
+        Self { is_zone: true, project: project.into(), id: zone.into() }
+    }
+
     /// The key of the zone of a reading.
     #[must_use]
     pub fn of(source: &Source<'a>) -> Self {
-        let project = source.project.clone().unwrap_or_default();
-        match &source.zone {
-            Some(zone) => Self::Zone { project, zone: zone.clone() },
-            None => Self::Device { project, device: source.device.clone().unwrap_or_default() },
-        }
+        let id = source.zone.as_ref().or(source.device.as_ref()).cloned().unwrap_or_default();
+        Self { is_zone: source.zone.is_some(), project: source.project.clone().unwrap_or_default(), id }
     }
 
     /// Whether the state document with this key is a zone state.
@@ -76,20 +70,14 @@ impl<'a> ZoneKey<'a> {
     #[must_use]
     pub fn into_owned(self) -> ZoneKey<'static> {
         let own = |name: Cow<'a, str>| Cow::Owned(name.into_owned());
-        match self {
-            Self::Zone { project, zone } => ZoneKey::Zone { project: own(project), zone: own(zone) },
-            Self::Device { project, device } => ZoneKey::Device { project: own(project), device: own(device) },
-        }
+        ZoneKey { is_zone: self.is_zone, project: own(self.project), id: own(self.id) }
     }
 }
 
 impl fmt::Display for ZoneKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, project, name) = match self {
-            Self::Zone { project, zone } => ("zone", project, zone),
-            Self::Device { project, device } => ("device", project, device),
-        };
-        write!(f, "{kind}/{}:{project}/{name}", project.len())
+        let kind = if self.is_zone { "zone" } else { "device" };
+        write!(f, "{kind}/{}:{}/{}", self.project.len(), self.project, self.id)
     }
 }
 
@@ -191,10 +179,9 @@ mod tests {
 
     #[test]
     fn different_zones_have_different_keys() {
-        let zone =
-            |project: &'static str, zone: &'static str| ZoneKey::Zone { project: project.into(), zone: zone.into() };
+        let zone = |project: &'static str, zone: &'static str| ZoneKey::zone(project, zone);
         assert_ne!(zone("a/b", "c").to_string(), zone("a", "b/c").to_string());
-        let device = ZoneKey::Device { project: "a".into(), device: "b".into() };
+        let device = ZoneKey { is_zone: false, project: "a".into(), id: "b".into() };
         assert_ne!(zone("a", "b").to_string(), device.to_string());
         assert!(ZoneKey::is_key(&device.to_string()) && ZoneKey::is_key(&zone("", "").to_string()));
         assert!(!["arrivals", "operations", "projects-of/zone/1"].into_iter().any(ZoneKey::is_key));
@@ -202,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_empty_state_is_stored_as_its_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":5}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":6}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

@@ -88,8 +88,8 @@ async fn zones_of_similar_names_have_separate_state() {
     let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
     let mut keys = BTreeMap::new();
     for (project, zone) in alike() {
-        let key = ZoneKey::Zone { project: project.clone().into(), zone: zone.clone().into() }.to_string();
-        let device = ZoneKey::Device { project: project.into(), device: zone.into() }.to_string();
+        let key = ZoneKey::zone(project.clone(), zone.clone()).to_string();
+        let device = ZoneKey { is_zone: false, project: project.into(), id: zone.into() }.to_string();
         for key in [key, device] {
             let number = keys.len();
             assert_eq!(keys.insert(key.clone(), number), None, "{key:?}");
