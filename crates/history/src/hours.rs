@@ -27,7 +27,7 @@ impl Hour {
 /// Lists the hours below `root` (`raw/` or `rejected/`) that overlap `period`, in order. Ignores folders with other names.
 ///
 /// # Errors
-/// [`ArchiveError::NotRead`] if a folder cannot be listed.
+/// [`ArchiveError`] if a folder cannot be listed.
 pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<Hour>, ArchiveError> {
     let (day, hour) = (format!("{root}dt=%Y-%m-%d/"), format!("{root}dt=%Y-%m-%d/hh=%H/"));
     let mut hours = Vec::new();

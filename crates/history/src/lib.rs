@@ -25,19 +25,19 @@ pub trait Archive: Send + Sync {
     /// on. Empty if there is no such folder.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if they cannot be listed.
+    /// [`ArchiveError`] if they cannot be listed.
     fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
 
     /// The full names of the files directly in `folder`, in order. Empty if there is no such folder.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if they cannot be listed.
+    /// [`ArchiveError`] if they cannot be listed.
     fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
 
     /// The keys of the objects directly in `folder`, in order. Empty if there is no such folder.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if they cannot be listed.
+    /// [`ArchiveError`] if they cannot be listed.
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         let objects = self.files(folder)?.into_iter().filter(|name| name.ends_with(EXTENSION));
         Ok(objects.map(|name| ObjectKey::known(&name)).collect())
@@ -66,7 +66,7 @@ pub fn read_folder(
 }
 
 /// A stored object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoredObject {
     /// Its key.
     pub key: ObjectKey,
@@ -80,7 +80,7 @@ impl StoredObject {
     /// Decompresses its lines.
     ///
     /// # Errors
-    /// [`ArchiveError::Damaged`] if it is no Zstandard frame of text. A retry cannot help.
+    /// [`ArchiveError`] if it is no Zstandard frame of text. A retry cannot help.
     pub fn text(&self) -> Result<String, ArchiveError> {
         unpack(&self.bytes).map_err(|error| ArchiveError::damaged(&self.key, error))
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 use super::{Archive, ArchiveError, Hour, OBJECTS_AT_ONCE, StoredObject};
-use domain::archive::{ObjectKey, unpack};
+use domain::archive::ObjectKey;
 use domain::reading::Reading;
 
 /// The folder of pushes in which no reading has a usable time.
@@ -81,18 +81,10 @@ pub fn read_pushes(
     Ok(queue.damaged)
 }
 
-/// A push that waits for its place in the order.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct CompressedPush {
-    received: Timestamp,
-    key: ObjectKey,
-    bytes: Vec<u8>,
-}
-
 /// Pushes by receipt, the earliest first.
 #[derive(Debug, Default)]
 struct ReceiptQueue {
-    pushes: BinaryHeap<Reverse<CompressedPush>>,
+    pushes: BinaryHeap<Reverse<(Timestamp, StoredObject)>>,
     /// The size of these pushes in bytes.
     size: usize,
     undated: u64,
@@ -102,12 +94,12 @@ struct ReceiptQueue {
 impl ReceiptQueue {
     fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), ArchiveError> {
         for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
-            let pushes: Vec<_> = archive.read(keys)?.into_par_iter().map(CompressedPush::from_object).collect();
+            let pushes: Vec<_> = archive.read(keys)?.into_par_iter().map(dated).collect();
             for push in pushes {
                 match push {
-                    Ok(Some(push)) => {
-                        self.size += push.size();
-                        self.pushes.push(Reverse(push));
+                    Ok(Some((received, object))) => {
+                        self.size += object.bytes.len() + OVERHEAD;
+                        self.pushes.push(Reverse((received, object)));
                     }
                     Ok(None) => self.undated += 1,
                     Err(error) => self.damaged.push(error),
@@ -122,13 +114,17 @@ impl ReceiptQueue {
         let mut first = Vec::new();
         let mut size = 0;
         while size < ROUND
-            && let Some(Reverse(push)) = self.pushes.pop()
+            && let Some(Reverse((received, object))) = self.pushes.pop()
         {
-            size += push.bytes.len();
-            self.size -= push.size();
-            first.push(push);
+            size += object.bytes.len();
+            self.size -= object.bytes.len() + OVERHEAD;
+            first.push((received, object));
         }
-        let unpacked: Vec<_> = first.into_par_iter().map(CompressedPush::unpack).collect();
+        let unpack = |(received, object): (Timestamp, StoredObject)| {
+            let lines = object.text()?;
+            Ok(ArchivedPush { key: object.key, received, lines })
+        };
+        let unpacked: Vec<_> = first.into_par_iter().map(unpack).collect();
         let mut pushes = Vec::with_capacity(unpacked.len());
         for push in unpacked {
             match push {
@@ -140,25 +136,13 @@ impl ReceiptQueue {
     }
 }
 
-impl CompressedPush {
-    /// `None` if neither the object nor its readings have a time.
-    fn from_object(object: StoredObject) -> Result<Option<Self>, ArchiveError> {
-        let received = match object.received {
-            Some(received) => Some(received),
-            None => newest(&object.text()?),
-        };
-        Ok(received.map(|received| Self { received, key: object.key, bytes: object.bytes }))
-    }
-
-    fn unpack(self) -> Result<ArchivedPush, ArchiveError> {
-        let Self { received, key, bytes } = self;
-        let lines = unpack(&bytes).map_err(|error| ArchiveError::damaged(&key, error))?;
-        Ok(ArchivedPush { key, received, lines })
-    }
-
-    fn size(&self) -> usize {
-        self.bytes.len() + OVERHEAD
-    }
+/// An object with the receipt of its push. `None` if neither the object nor its readings have a time.
+fn dated(object: StoredObject) -> Result<Option<(Timestamp, StoredObject)>, ArchiveError> {
+    let received = match object.received {
+        Some(received) => Some(received),
+        None => newest(&object.text()?),
+    };
+    Ok(received.map(|received| (received, object)))
 }
 
 fn newest(lines: &str) -> Option<Timestamp> {

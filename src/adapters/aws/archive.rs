@@ -33,7 +33,7 @@ impl S3Archive {
     /// credentials as the AWS CLI does: environment, profiles, single sign-on, processes, and instance roles.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if `location` names no bucket, no region is configured, or the bucket cannot be listed or has no
+    /// [`ArchiveError`] if `location` names no bucket, no region is configured, or the bucket cannot be listed or has no
     /// objects of this program. Its text says what to do.
     pub fn open(location: &str) -> Result<Self, ArchiveError> {
         let unreadable = |why: &str| ArchiveError::not_read(location, why);

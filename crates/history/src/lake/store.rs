@@ -8,12 +8,12 @@ pub trait LakeStore: Archive {
     /// after this returns.
     ///
     /// # Errors
-    /// [`ArchiveError::NotWritten`]. The file can be there nevertheless; writing it again is safe.
+    /// [`ArchiveError`]. The file can be there nevertheless; writing it again is safe.
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError>;
 
     /// Removes files of the lake, in this order. A missing file is no error.
     ///
     /// # Errors
-    /// [`ArchiveError::NotWritten`] if one of them can still be there. A retry can help.
+    /// [`ArchiveError`] if one of them can still be there. A retry can help.
     fn remove(&self, names: &[String]) -> Result<(), ArchiveError>;
 }
