@@ -5,6 +5,10 @@
 
 use std::ops::RangeInclusive;
 
+use Unit::{
+    Celsius, DecibelMilliwatt, Degree, Flag, Hectopascal, MicrogramsPerCubicMetre, MilligramsPerCubicMetre, Millimetre,
+    Millivolt, One, Percent, Ppb, Ppm,
+};
 use serde::{Deserialize, Serialize};
 
 /// The prefix of SmartClean's device types. `SMARTCLEAN#UM` and `UM` are the same type.
@@ -162,6 +166,10 @@ pub fn short_name(device_type: &str) -> &str {
     trimmed.strip_prefix(PROVIDER).unwrap_or(trimmed)
 }
 
+const fn device(name: &'static str, title: &'static str, metrics: &'static [Metric]) -> DeviceType {
+    DeviceType { name, title, metrics }
+}
+
 const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
     Metric { key, label, unit, plausible, wire: &[], encoding: WireEncoding::Plain }
 }
@@ -225,133 +233,103 @@ const VOLATILE: RangeInclusive<f64> = 0.0..=138.0;
 const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
-const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
+const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Flag, FLAG));
 const OCCUPIED_AS_ZERO: Metric = Metric { encoding: WireEncoding::Inverted, ..OCCUPIED };
-const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent, PERCENT);
-const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt, RECEPTION);
-const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre, REACH);
+const BATTERY_PERCENT: Metric = metric("batt", "battery", Percent, PERCENT);
+const SIGNAL: Metric = metric("rssi", "signal strength", DecibelMilliwatt, RECEPTION);
+const DISTANCE: Metric = metric("d", "distance", Millimetre, REACH);
 
 /// Every documented type, in the vendor's order.
 pub static DEVICE_TYPES: [DeviceType; 16] = [
-    DeviceType {
-        name: "UM",
-        title: "people counter",
-        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("b", "battery", Unit::Millivolt, BATTERY)],
-    },
-    DeviceType {
-        name: "PPLCTR",
-        title: "directional people counter",
-        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("out_count", "exits", Unit::One, PEOPLE)],
-    },
-    DeviceType {
-        name: "FD",
-        title: "feedback tablet",
-        metrics: &[
+    device(
+        "UM",
+        "people counter",
+        &[metric("count", "entries", One, PEOPLE), metric("b", "battery", Millivolt, BATTERY)],
+    ),
+    device(
+        "PPLCTR",
+        "directional people counter",
+        &[metric("count", "entries", One, PEOPLE), metric("out_count", "exits", One, PEOPLE)],
+    ),
+    device(
+        "FD",
+        "feedback tablet",
+        &[
             // Vendor: 1 best to 5 worst; stars the other way round, and none where nobody chose any (own choice).
-            metric("rating", "rating", Unit::One, 1.0..=5.0),
-            metric("s", "stars", Unit::One, 0.0..=5.0),
-            metric("n", "negative feedback", Unit::Flag, FLAG),
+            metric("rating", "rating", One, 1.0..=5.0),
+            metric("s", "stars", One, 0.0..=5.0),
+            metric("n", "negative feedback", Flag, FLAG),
         ],
-    },
-    DeviceType {
-        name: "TR",
-        title: "toilet roll sensor",
-        metrics: &[metric("p", "toilet paper left", Unit::Percent, PERCENT), DISTANCE],
-    },
-    DeviceType {
-        name: "PT",
-        title: "paper towel sensor",
-        metrics: &[metric("p", "paper towels left", Unit::Percent, PERCENT), DISTANCE],
-    },
-    DeviceType {
-        name: "SS",
-        title: "soap sensor",
-        metrics: &[metric("p", "soap left", Unit::Percent, PERCENT), DISTANCE],
-    },
-    DeviceType {
-        name: "BIN",
-        title: "bin sensor",
-        metrics: &[metric("p", "free space", Unit::Percent, PERCENT), DISTANCE],
-    },
-    DeviceType {
-        name: "WD",
-        title: "spill detector",
-        metrics: &[metric("value", "spill", Unit::Flag, FLAG), metric("AreaP", "wet area", Unit::Percent, PERCENT)],
-    },
-    DeviceType {
-        name: "ODRDTR",
-        title: "air quality sensor",
-        metrics: &[
-            metric("amm", "ammonia", Unit::Ppm, GAS),
-            metric("amm_zscore", "unusual ammonia, z-score", Unit::One, Z_SCORE),
-            metric("amm_expected", "expected ammonia", Unit::Ppm, GAS_FORECAST),
-            metric("alc", "alcohol vapour", Unit::Ppm, GAS),
-            metric("alc_zscore", "unusual alcohol vapour, z-score", Unit::One, Z_SCORE),
-            metric("alc_expected", "expected alcohol vapour", Unit::Ppm, GAS_FORECAST),
-            metric("no2", "nitrogen dioxide", Unit::Ppm, NO2),
-            metric("no2_zscore", "unusual nitrogen dioxide, z-score", Unit::One, Z_SCORE),
-            metric("no2_expected", "expected nitrogen dioxide", Unit::Ppm, NO2_FORECAST),
+    ),
+    device("TR", "toilet roll sensor", &[metric("p", "toilet paper left", Percent, PERCENT), DISTANCE]),
+    device("PT", "paper towel sensor", &[metric("p", "paper towels left", Percent, PERCENT), DISTANCE]),
+    device("SS", "soap sensor", &[metric("p", "soap left", Percent, PERCENT), DISTANCE]),
+    device("BIN", "bin sensor", &[metric("p", "free space", Percent, PERCENT), DISTANCE]),
+    device(
+        "WD",
+        "spill detector",
+        &[metric("value", "spill", Flag, FLAG), metric("AreaP", "wet area", Percent, PERCENT)],
+    ),
+    device(
+        "ODRDTR",
+        "air quality sensor",
+        &[
+            metric("amm", "ammonia", Ppm, GAS),
+            metric("amm_zscore", "unusual ammonia, z-score", One, Z_SCORE),
+            metric("amm_expected", "expected ammonia", Ppm, GAS_FORECAST),
+            metric("alc", "alcohol vapour", Ppm, GAS),
+            metric("alc_zscore", "unusual alcohol vapour, z-score", One, Z_SCORE),
+            metric("alc_expected", "expected alcohol vapour", Ppm, GAS_FORECAST),
+            metric("no2", "nitrogen dioxide", Ppm, NO2),
+            metric("no2_zscore", "unusual nitrogen dioxide, z-score", One, Z_SCORE),
+            metric("no2_expected", "expected nitrogen dioxide", Ppm, NO2_FORECAST),
             SIGNAL,
         ],
-    },
-    DeviceType {
-        name: "ODRDTR_BATT_V1",
-        title: "air quality sensor lite",
-        metrics: &[
-            metric("amm", "ammonia", Unit::Ppb, AMMONIA_PPB),
-            metric("aqi", "air quality index", Unit::One, AIR_QUALITY),
-            tenths(metric("rh", "humidity", Unit::Percent, PERCENT)),
-            tenths(metric("temp", "temperature", Unit::Celsius, TEMPERATURE_LITE)),
+    ),
+    device(
+        "ODRDTR_BATT_V1",
+        "air quality sensor lite",
+        &[
+            metric("amm", "ammonia", Ppb, AMMONIA_PPB),
+            metric("aqi", "air quality index", One, AIR_QUALITY),
+            tenths(metric("rh", "humidity", Percent, PERCENT)),
+            tenths(metric("temp", "temperature", Celsius, TEMPERATURE_LITE)),
         ],
-    },
-    DeviceType {
-        name: "ODRDTR_10_IN_1",
-        title: "air quality sensor 10-in-1",
-        metrics: &[
-            metric("co2", "carbon dioxide", Unit::Ppm, CARBON_DIOXIDE),
-            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre, FORMALDEHYDE),
-            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre, VOLATILE),
-            spelled(
-                &["pm_2.5", "pm_25"],
-                metric("pm_2.5", "fine dust PM2.5", Unit::MicrogramsPerCubicMetre, PARTICLES),
-            ),
-            metric("pm_10", "dust PM10", Unit::MicrogramsPerCubicMetre, PARTICLES),
-            metric("pressure", "air pressure", Unit::Hectopascal, PRESSURE),
-            metric("temperature", "temperature", Unit::Celsius, TEMPERATURE),
-            metric("humidity", "humidity", Unit::Percent, PERCENT),
-            metric("light_level", "light level", Unit::One, LIGHT),
-            metric("pir_trigger", "motion", Unit::Flag, FLAG),
+    ),
+    device(
+        "ODRDTR_10_IN_1",
+        "air quality sensor 10-in-1",
+        &[
+            metric("co2", "carbon dioxide", Ppm, CARBON_DIOXIDE),
+            metric("hcho", "formaldehyde", MilligramsPerCubicMetre, FORMALDEHYDE),
+            metric("tvoc", "volatile organic compounds", MilligramsPerCubicMetre, VOLATILE),
+            spelled(&["pm_2.5", "pm_25"], metric("pm_2.5", "fine dust PM2.5", MicrogramsPerCubicMetre, PARTICLES)),
+            metric("pm_10", "dust PM10", MicrogramsPerCubicMetre, PARTICLES),
+            metric("pressure", "air pressure", Hectopascal, PRESSURE),
+            metric("temperature", "temperature", Celsius, TEMPERATURE),
+            metric("humidity", "humidity", Percent, PERCENT),
+            metric("light_level", "light level", One, LIGHT),
+            metric("pir_trigger", "motion", Flag, FLAG),
         ],
-    },
-    DeviceType {
-        name: "OCCMINEW",
-        title: "cubicle occupancy sensor",
-        metrics: &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL],
-    },
-    DeviceType {
-        name: "OCCSCM",
-        title: "cubicle occupancy sensor",
-        metrics: &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL],
-    },
-    DeviceType { name: "OCCDESK", title: "desk occupancy sensor", metrics: &[OCCUPIED, BATTERY_PERCENT, SIGNAL] },
-    DeviceType {
-        name: "TILT",
-        title: "tree tilt sensor",
-        metrics: &[
-            metric("Xt", "tilt on X", Unit::Degree, ANGLE),
-            metric("Yt", "tilt on Y", Unit::Degree, ANGLE),
-            metric("Zt", "tilt on Z", Unit::Degree, ANGLE),
-            metric("v", "battery", Unit::Percent, PERCENT),
+    ),
+    device("OCCMINEW", "cubicle occupancy sensor", &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL]),
+    device("OCCSCM", "cubicle occupancy sensor", &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL]),
+    device("OCCDESK", "desk occupancy sensor", &[OCCUPIED, BATTERY_PERCENT, SIGNAL]),
+    device(
+        "TILT",
+        "tree tilt sensor",
+        &[
+            metric("Xt", "tilt on X", Degree, ANGLE),
+            metric("Yt", "tilt on Y", Degree, ANGLE),
+            metric("Zt", "tilt on Z", Degree, ANGLE),
+            metric("v", "battery", Percent, PERCENT),
         ],
-    },
-    DeviceType {
-        name: "TH",
-        title: "temperature and humidity sensor",
-        metrics: &[
-            metric("t", "temperature", Unit::Celsius, TEMPERATURE),
-            metric("h", "humidity", Unit::Percent, PERCENT),
-        ],
-    },
+    ),
+    device(
+        "TH",
+        "temperature and humidity sensor",
+        &[metric("t", "temperature", Celsius, TEMPERATURE), metric("h", "humidity", Percent, PERCENT)],
+    ),
 ];
 
 #[cfg(test)]

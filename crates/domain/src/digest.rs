@@ -18,9 +18,9 @@ impl Digest {
 
     /// The digest of several fields. Each is preceded by its length, so that `["ab", "c"]` and `["a", "bc"]` differ.
     #[must_use]
-    pub fn of_fields(fields: &[&[u8]]) -> Self {
+    pub fn of_fields(fields: &[impl AsRef<[u8]>]) -> Self {
         let mut hasher = Sha256::new();
-        for field in fields {
+        for field in fields.iter().map(AsRef::as_ref) {
             hasher.update((field.len() as u64).to_be_bytes());
             hasher.update(field);
         }
@@ -36,12 +36,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(64);
-        for byte in self.0 {
-            text.extend([byte >> 4, byte & 15].map(|nibble| char::from(DIGITS[usize::from(nibble)])));
-        }
-        f.write_str(&text[..f.precision().unwrap_or(64).min(64)])
+        f.write_str(&hex::encode(self.0)[..f.precision().unwrap_or(64).min(64)])
     }
 }
 
@@ -59,11 +54,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-        let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("a digest is 64 hex digits"))
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(String::deserialize(deserializer)?, &mut bytes).map_err(serde::de::Error::custom)?;
+        Ok(Self(bytes))
     }
 }
 
@@ -82,7 +75,7 @@ mod tests {
 
     #[test]
     fn different_fields_have_different_digests() {
-        assert_ne!(Digest::of_fields(&[b"ab", b"c"]), Digest::of_fields(&[b"a", b"bc"]));
+        assert_ne!(Digest::of_fields(&["ab", "c"]), Digest::of_fields(&["a", "bc"]));
     }
 
     #[test]

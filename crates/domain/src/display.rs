@@ -162,8 +162,7 @@ pub fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) ->
 #[must_use]
 pub fn first_graphemes(text: &str, graphemes: usize) -> &str {
     // A grapheme has at least one byte.
-    let end = if text.len() <= graphemes { None } else { text.grapheme_indices(true).nth(graphemes) };
-    &text[..end.map_or(text.len(), |(end, _)| end)]
+    if text.len() <= graphemes { text } else { first_that_fit(text, graphemes, |_| 1) }
 }
 
 #[cfg(test)]

@@ -67,27 +67,23 @@ impl Notice {
     /// The id of the notice. The same cause has the same id.
     #[must_use]
     pub fn id(&self) -> Digest {
-        match self {
-            Self::RulesRefused(refused) => {
-                Digest::of_fields(&[b"rules refused", refused.file.as_bytes(), refused.version.as_bytes()])
-            }
+        Digest::of_fields(&match self {
             Self::NothingArrives { since } => {
-                Digest::of_fields(&[b"nothing arrives", &since.as_nanosecond().to_be_bytes()])
+                return Digest::of_fields(&[b"nothing arrives".as_slice(), &since.as_nanosecond().to_be_bytes()]);
+            }
+            Self::RulesRefused(RefusedRules { file, version, .. }) => {
+                vec!["rules refused".to_owned(), file.clone(), version.clone()]
             }
             Self::NotSubscribed { audiences, day } => {
-                let audiences = audiences.iter().map(|id| id.as_bytes());
-                let day = day.to_string();
-                Digest::of_fields(
-                    &[b"not subscribed".as_slice(), day.as_bytes()].into_iter().chain(audiences).collect::<Vec<_>>(),
-                )
+                [vec!["not subscribed".to_owned(), day.to_string()], audiences.clone()].concat()
             }
-            Self::SetAside { day, .. } => Digest::of_fields(&[b"set aside", day.to_string().as_bytes()]),
+            Self::SetAside { day, .. } => vec!["set aside".to_owned(), day.to_string()],
             Self::ChannelFails { channel, day, .. } => {
-                Digest::of_fields(&[b"channel fails", channel.to_string().as_bytes(), day.to_string().as_bytes()])
+                vec!["channel fails".to_owned(), channel.to_string(), day.to_string()]
             }
             Self::RecipientRefuses { recipient, day, .. } => {
-                Digest::of_fields(&[b"recipient refuses", recipient.as_bytes(), day.to_string().as_bytes()])
+                vec!["recipient refuses".to_owned(), recipient.clone(), day.to_string()]
             }
-        }
+        })
     }
 }
