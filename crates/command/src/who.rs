@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
+use smartclean_push::domain::alert::SuppressionReason;
 use smartclean_push::domain::location::Location;
 use smartclean_push::domain::rules::names::NameError;
-use smartclean_push::domain::rules::{MentionKind, Rule, RuleSet, nearest};
+use smartclean_push::domain::rules::{MentionKind, Routing, Rule, RuleSet, Wait, nearest};
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::time::LocalZone;
 
@@ -55,7 +56,7 @@ impl WhoCommand {
         let location = Location {
             project: id(MentionKind::Site, &self.site).or_usage("--site")?.or(of_zone),
             zone,
-            device_type: rule.scope.types.first().cloned().unwrap_or_default(),
+            device_type: rule.scope.ids(MentionKind::Type).first().cloned().unwrap_or_default(),
             ..Location::default()
         };
         let local = rules.local_zone(&location);
@@ -93,29 +94,28 @@ fn explained(rules: &RuleSet, rule: &Rule, severity: Severity, location: &Locati
     let local = rules.local_zone(location);
     let shown = |at: Timestamp| local.local_time(at).strftime("%a %Y-%m-%d %H:%M %Z").to_string();
     let mut lines = vec![format!("{} ({severity}) on {}:", rule.id, shown(at))];
-    let settings = rule.effective(&location.source());
-    let active = settings.as_ref().and_then(|settings| settings.active).filter(|active| !active.contain(at, local));
-    let recipients = rules.recipients(&rule.id, severity, location, at);
-    let mute = rules.mute(&rule.id, location, at);
-    if settings.is_none() {
-        lines.push("nobody: the rule does not apply there".to_owned());
-    } else if let Some((mute, end)) = mute {
-        lines.push(format!("nobody until {}: muted ({}), {}", shown(end), mute.reason, mute.position));
-    } else if let Some(active) = active {
-        lines.push(format!("nobody until {}: outside the active hours of the rule", shown(active.next(at, local))));
-    } else if recipients.now.is_empty() && recipients.later.is_empty() {
+    let Some(settings) = rule.effective(&location.source()) else {
+        return format!("{}\n  nobody: the rule does not apply there\n", lines.concat());
+    };
+    let Routing { now, later } = rules.route(&rule.id, severity, location, Some(&settings), &[], at);
+    if now.as_ref().is_some_and(Vec::is_empty) {
         lines.push("everybody: no audience matches".to_owned());
     }
-    if settings.is_some() && mute.is_none() && active.is_none() {
-        for audience in recipients.now.iter().filter_map(|id| rules.audience(id)) {
-            let emails =
-                if audience.emails.is_empty() { String::new() } else { format!(": {}", audience.emails.join(", ")) };
-            let why = if audience.matches(&rule.id, severity, location) { "" } else { " in place of another audience" };
-            lines.push(format!("{} at once{why}{emails}", audience.id));
-        }
-        let later =
-            recipients.later.iter().map(|(id, begin)| format!("{id} on {}: nobody is on duty before", shown(*begin)));
-        lines.extend(later);
+    for audience in now.iter().flatten().filter_map(|id| rules.audience(id)) {
+        let emails =
+            if audience.emails.is_empty() { String::new() } else { format!(": {}", audience.emails.join(", ")) };
+        let why = if audience.matches(&rule.id, severity, location) { "" } else { " in place of another audience" };
+        lines.push(format!("{} at once{why}{emails}", audience.id));
+    }
+    for Wait { reason, until, to } in later {
+        let until = shown(until);
+        lines.push(match rules.mute(&rule.id, location, at) {
+            Some((mute, _)) => format!("nobody until {until}: muted ({}), {}", mute.reason, mute.position),
+            None if reason == SuppressionReason::Duty => {
+                format!("{} on {until}: nobody is on duty before", to.concat())
+            }
+            None => format!("nobody until {until}: outside the active hours of the rule"),
+        });
     }
     lines.join("\n  ") + "\n"
 }
@@ -163,7 +163,7 @@ reason = "renovation"
         let location = Location {
             zone: Some("z".to_owned()),
             project: Some("p".to_owned()),
-            device_type: rule.scope.types[0].clone(),
+            device_type: rule.scope.ids(MentionKind::Type)[0].clone(),
             ..Location::default()
         };
         let severity = rule.severities().into_iter().next().unwrap();

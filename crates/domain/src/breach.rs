@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::Unit;
+use crate::words;
 
 /// A value that crosses a limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,20 +22,20 @@ pub struct Breach {
     pub limit: f64,
 }
 
-/// A comparison of a value with a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Comparison {
-    /// Value > limit.
-    Above,
-    /// Value ≥ limit.
-    AtLeast,
-    /// Value < limit.
-    Below,
-    /// Value ≤ limit.
-    AtMost,
-    /// The smaller angle between value and baseline ≥ limit. The breach's value is that angle.
-    Deviates,
+words! {
+    /// A comparison of a value with a limit.
+    pub enum Comparison {
+        /// Value > limit.
+        Above = "above",
+        /// Value ≥ limit.
+        AtLeast = "at_least",
+        /// Value < limit.
+        Below = "below",
+        /// Value ≤ limit.
+        AtMost = "at_most",
+        /// The smaller angle between value and baseline ≥ limit. The breach's value is that angle.
+        Deviates = "deviates",
+    }
 }
 
 impl Comparison {

@@ -21,3 +21,4 @@ pub mod severity;
 pub mod state;
 pub mod time;
 pub mod utf8;
+mod words;

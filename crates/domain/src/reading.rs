@@ -15,6 +15,7 @@ use super::device::{self, DeviceType, Metric, Unit};
 use super::digest::Digest;
 use super::json::{Raw, each_member};
 use super::time::{self, LocalZone};
+use crate::words;
 
 /// The id of a reading: the SHA-256 of its text.
 pub type ReadingId = Digest;
@@ -78,6 +79,36 @@ pub struct Source<'a> {
     pub property: Option<Cow<'a, str>>,
     /// `Region`, an IANA time zone.
     pub region: Option<Cow<'a, str>>,
+}
+
+words! {
+    /// The kind of thing that has an id. Ordered from the widest to the narrowest.
+    pub enum MentionKind {
+        /// A device type.
+        Type = "type",
+        /// A property (`PropId`).
+        Property = "property",
+        /// A site (`PID`).
+        Site = "site",
+        /// A zone (`InsID`).
+        Zone = "zone",
+        /// A device (`DEVID`).
+        Device = "device",
+    }
+}
+
+impl Source<'_> {
+    /// The id of this kind.
+    #[must_use]
+    pub fn id(&self, kind: MentionKind) -> Option<&str> {
+        match kind {
+            MentionKind::Type => Some(&self.device_type),
+            MentionKind::Property => self.property.as_deref(),
+            MentionKind::Site => self.project.as_deref(),
+            MentionKind::Zone => self.zone.as_deref(),
+            MentionKind::Device => self.device.as_deref(),
+        }
+    }
 }
 
 /// The value of a metric, with label and unit.

@@ -1,37 +1,21 @@
 //! Decodes files that people write.
 
-use std::fmt;
-
-/// A file is not UTF-8 text. Prints as `not UTF-8: the byte 0xe9 in line 3, column 10; save the file as UTF-8`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A file is not UTF-8 text. Prints as `the file is not UTF-8: the byte 0xe9 in line 3, column 10; save the file as UTF-8`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} in line {line}, column {column}; {}", Self::REMEDY)]
 pub struct Utf8Error {
     /// The line of the first invalid byte, from 1.
     pub line: usize,
     /// The column of the byte, from 1, in characters.
     pub column: usize,
-    byte: u8,
-    is_utf16: bool,
+    /// What is wrong, with the byte.
+    pub message: String,
 }
 
 impl Utf8Error {
     /// What to do.
     pub const REMEDY: &str = "save the file as UTF-8";
-
-    /// The error without its position.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let is_utf16 = if self.is_utf16 { ", it looks like UTF-16" } else { "" };
-        format!("the file is not UTF-8{is_utf16}: the byte 0x{:02x}", self.byte)
-    }
 }
-
-impl fmt::Display for Utf8Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in line {}, column {}; {}", self.message(), self.line, self.column, Self::REMEDY)
-    }
-}
-
-impl std::error::Error for Utf8Error {}
 
 /// The text of a file, without a byte order mark.
 ///
@@ -45,11 +29,13 @@ pub fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
     let (before, rest) = bytes.split_at(error.valid_up_to());
     let before = String::from_utf8_lossy(before);
     let line = before.rsplit('\n').next().unwrap_or_default();
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let hint = if is_utf16 { ", it looks like UTF-16" } else { "" };
+    let byte = rest.first().copied().unwrap_or_default();
     Err(Utf8Error {
         line: before.matches('\n').count() + 1,
         column: line.chars().count() + 1,
-        byte: rest.first().copied().unwrap_or_default(),
-        is_utf16: bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]),
+        message: format!("the file is not UTF-8{hint}: the byte 0x{byte:02x}"),
     })
 }
 

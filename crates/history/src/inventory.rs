@@ -1,6 +1,6 @@
 //! The devices of a history, the ids that rules can name, and how long devices pause between two readings.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,23 +27,14 @@ const USUAL: f64 = 0.9;
 /// assert!(ids.unknown(&rules)[0].to_string().ends_with("did you mean `lobby`?"));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct KnownIds {
-    properties: BTreeSet<String>,
-    sites: BTreeSet<String>,
-    zones: BTreeSet<String>,
-    devices: BTreeSet<String>,
-}
+pub struct KnownIds(BTreeMap<MentionKind, BTreeSet<String>>);
 
 impl KnownIds {
     /// Adds the ids of a reading.
     pub fn add(&mut self, source: &Source<'_>) {
-        for (ids, id) in [
-            (&mut self.properties, &source.property),
-            (&mut self.sites, &source.project),
-            (&mut self.zones, &source.zone),
-            (&mut self.devices, &source.device),
-        ] {
-            if let Some(id) = id.as_deref().filter(|id| !ids.contains(*id)) {
+        for kind in MentionKind::ALL {
+            let ids = self.0.entry(kind).or_default();
+            if let Some(id) = source.id(kind).filter(|id| !ids.contains(*id)) {
                 ids.insert(id.to_owned());
             }
         }
@@ -51,29 +42,28 @@ impl KnownIds {
 
     /// A warning for each of `zones` that no reading has, with the most similar known one.
     pub fn unknown_zones(&self, zones: &[String]) -> impl Iterator<Item = String> {
-        zones.iter().filter(|zone| !self.zones.contains(*zone)).map(|zone| {
-            let similar = nearest(zone, self.zones.iter().map(String::as_str));
-            let similar = similar.map(|similar| format!("; {similar}")).unwrap_or_default();
-            format!("the history has no reading of the zone `{zone}`{similar}")
+        zones.iter().filter_map(|zone| {
+            let (message, similar) = self.check(MentionKind::Zone, zone)?;
+            Some(message + &similar.map(|similar| format!("; {similar}")).unwrap_or_default())
         })
     }
 
     /// A warning for each id in `rules` that no reading has, with the most similar known one.
     #[must_use]
     pub fn unknown(&self, rules: &RuleSet) -> Vec<Diagnostic> {
+        let mentions = rules.mentions.iter().filter(|mention| mention.kind != MentionKind::Type);
         let warning = |Mention { kind, id, position }: &Mention| {
-            let known = match kind {
-                MentionKind::Property => &self.properties,
-                MentionKind::Site => &self.sites,
-                MentionKind::Zone => &self.zones,
-                MentionKind::Device => &self.devices,
-                MentionKind::Rule | MentionKind::Type => return None,
-            };
-            let message = format!("the history has no reading of the {} `{id}`", kind.as_str());
-            let similar = nearest(id, known.iter().map(String::as_str));
-            (!known.contains(id)).then(|| Diagnostic::new(position, message, similar))
+            let (message, similar) = self.check(*kind, id)?;
+            Some(Diagnostic::new(position, message, similar))
         };
-        rules.mentions.iter().filter_map(warning).collect()
+        mentions.filter_map(warning).collect()
+    }
+
+    /// A warning if no reading has this id, and the most similar known one.
+    fn check(&self, kind: MentionKind, id: &str) -> Option<(String, Option<String>)> {
+        let known = || self.0.get(&kind).into_iter().flatten().map(String::as_str);
+        let message = || format!("the history has no reading of the {} `{id}`", kind.as_str());
+        (!known().any(|known| known == id)).then(|| (message(), nearest(id, known())))
     }
 }
 
@@ -132,7 +122,7 @@ impl Inventory {
     #[must_use]
     pub fn warnings(&self, rules: &RuleSet) -> Vec<Diagnostic> {
         let mut warnings = self.ids.unknown(rules);
-        warnings.extend(rules.rules.iter().filter_map(|rule| self.long_pauses(rule, rules)));
+        warnings.extend(rules.rules.iter().filter_map(|rule| self.long_pauses(rule)));
         warnings.sort();
         warnings
     }
@@ -160,7 +150,7 @@ impl Inventory {
         Some((at, index))
     }
 
-    fn long_pauses(&self, rule: &Rule, rules: &RuleSet) -> Option<Diagnostic> {
+    fn long_pauses(&self, rule: &Rule) -> Option<Diagnostic> {
         let mut watched = 0;
         let mut pausing: Vec<(SignedDuration, &Location)> = Vec::new();
         let mut allowed = SignedDuration::ZERO;
@@ -178,8 +168,6 @@ impl Inventory {
             }
         }
         let (longest, location) = pausing.iter().max_by_key(|(usual, _)| *usual)?;
-        let is_rule = |known: &&Mention| known.kind == MentionKind::Rule && known.id == rule.id;
-        let position = &rules.mentions.iter().find(is_rule)?.position;
         let (key, effect) = match rule.kind {
             Kind::Silence => ("after", "they are reported although they work"),
             _ => ("max_gap", "`for` can hardly pass"),
@@ -190,7 +178,7 @@ impl Inventory {
             rule.id
         );
         let suggestion = format!("set `{key}` to at least {longest:#}, the usual pause of {}", location.name());
-        Some(Diagnostic::new(position, message, Some(suggestion)))
+        Some(Diagnostic::new(&rule.position, message, Some(suggestion)))
     }
 }
 

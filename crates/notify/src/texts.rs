@@ -1,7 +1,6 @@
 //! Messages in the languages of people: built-in ones, and those of a rules file that replace them. In Fluent.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fluent_bundle::concurrent::FluentBundle;
@@ -23,7 +22,7 @@ type Bundle = FluentBundle<FluentResource>;
 /// Each language with built-in texts.
 pub(super) const BUILT_IN: [(&str, &LazyLock<Bundle>); 2] = [("en", &ENGLISH), ("zh-Hans", &CHINESE)];
 
-static NO_NAMES: Names = Names { sites: BTreeMap::new(), zones: BTreeMap::new(), devices: BTreeMap::new() };
+static NO_NAMES: LazyLock<Names> = LazyLock::new(Names::default);
 
 /// The messages in one language, and the names of locations. A message that the language does not have is in English.
 pub(super) struct Texts<'n> {

@@ -111,8 +111,7 @@ struct BacktestRun<'r> {
 
 impl<'r> BacktestRun<'r> {
     fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
-        let mut mentioned = trial.rules.1.mentions.iter().map(|mention| mention.kind);
-        let has_ids = mentioned.any(|kind| !matches!(kind, MentionKind::Rule | MentionKind::Type));
+        let has_ids = trial.rules.1.mentions.iter().any(|mention| mention.kind != MentionKind::Type);
         Self {
             trial,
             rules,

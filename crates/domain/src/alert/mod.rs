@@ -11,6 +11,7 @@ use super::reading::{Reading, ReadingId};
 use super::severity::Severity;
 use crate::breach::Breach;
 use crate::location::Location;
+use crate::words;
 
 /// The id of an alert, derived from its cause: the same rule, device and reading always give the same id. Prints as 32 hex
 /// digits.
@@ -120,32 +121,21 @@ impl Trigger {
     }
 }
 
-/// Why an alert is suppressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SuppressionReason {
-    /// An alert of the same device or zone was sent within the block.
-    Block,
-    /// The alert is outside the active hours of its rule.
-    Hours,
-    /// Nobody of its audience is on duty.
-    Duty,
-    /// It is muted.
-    Mute,
+words! {
+    /// Why an alert is suppressed.
+    pub enum SuppressionReason {
+        /// An alert of the same device or zone was sent within the block.
+        Block = "block",
+        /// The alert is outside the active hours of its rule.
+        Hours = "hours",
+        /// Nobody of its audience is on duty.
+        Duty = "duty",
+        /// It is muted.
+        Mute = "mute",
+    }
 }
 
 impl SuppressionReason {
-    /// The word in messages for programs: `block`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Hours => "hours",
-            Self::Duty => "duty",
-            Self::Mute => "mute",
-        }
-    }
-
     /// Whether the list of released alerts contains resolved ones. For other reasons they are dropped.
     #[must_use]
     pub fn lists_resolved(self) -> bool {

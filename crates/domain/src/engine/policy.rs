@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use jiff::SignedDuration;
 
-use crate::reading::Source;
+use crate::reading::{MentionKind, Source};
 use crate::rules::{Kind, Rule, RuleSet, Settings};
 
 /// How long reminders go on for a device that sends nothing, if no silence rule watches it.
@@ -25,15 +25,8 @@ pub(super) struct Policy<'r> {
 #[derive(Debug)]
 pub struct Policies<'r, 's> {
     rules: &'r RuleSet,
-    by_source: HashMap<SourceKey<'s>, Policy<'r>, RandomState>,
-}
-
-/// The names of a source that a scope can hold: device type, device, zone, project, property.
-type SourceKey<'s> = (&'s str, [Option<&'s str>; 4]);
-
-fn source_key<'s>(source: &'s Source<'s>) -> SourceKey<'s> {
-    let Source { device_type, device, zone, project, property, .. } = source;
-    (device_type, [device, zone, project, property].map(|name| name.as_deref()))
+    /// By the ids of the source that a scope can list.
+    by_source: HashMap<[Option<&'s str>; 5], Policy<'r>, RandomState>,
 }
 
 impl<'r, 's> Policies<'r, 's> {
@@ -51,8 +44,12 @@ impl<'r, 's> Policies<'r, 's> {
     /// The policy of `source`.
     pub(super) fn policy(&mut self, source: &'s Source<'s>) -> &Policy<'r> {
         let rules = self.rules;
-        self.by_source.entry(source_key(source)).or_insert_with(|| Policy::new(rules, source))
+        self.by_source.entry(ids(source)).or_insert_with(|| Policy::new(rules, source))
     }
+}
+
+fn ids<'s>(source: &'s Source<'s>) -> [Option<&'s str>; 5] {
+    MentionKind::ALL.map(|kind| source.id(kind))
 }
 
 impl<'r> Policy<'r> {
@@ -79,7 +76,7 @@ mod tests {
         let compare = |changed: &str, is_same: bool| {
             let (one, other) = (text(changed, "a"), text(changed, "b"));
             let (one, other) = (Reading::read(&one).unwrap(), Reading::read(&other).unwrap());
-            assert_eq!(source_key(&one.source) == source_key(&other.source), is_same, "{changed}");
+            assert_eq!(ids(&one.source) == ids(&other.source), is_same, "{changed}");
         };
         ["DevType", "DEVID", "InsID", "PID", "PropId"].into_iter().for_each(|name| compare(name, false));
         compare("Display", true);

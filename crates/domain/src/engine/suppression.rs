@@ -7,57 +7,17 @@ use jiff::Timestamp;
 
 use super::evaluation::ZoneEvaluator;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
-use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
+use crate::rules::{Blocked, Kind, LONGEST_BLOCK, Routing, RuleSet, Settings, Wait};
 use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState, UnnamedSuppressions};
 
 /// The ids of the audiences that a message goes to; empty for everybody.
 type To = Vec<String>;
-
-/// Why, until when and for whom an alert is suppressed.
-type Wait = (SuppressionReason, Timestamp, To);
 
 /// A new alert, before it is known whether it is suppressed.
 pub(super) struct RaisedAlert<'p> {
     pub(super) alert: Alert,
     pub(super) kind: Kind,
     pub(super) settings: &'p Settings,
-}
-
-/// Who is told about an alert now, and who later.
-pub(super) struct Routing {
-    /// `None` if nobody is told now.
-    pub(super) now: Option<To>,
-    later: Vec<Wait>,
-}
-
-impl Routing {
-    /// Routes an alert for the audiences `among`, or for all if that is empty. Without `settings`, its rule is no longer in force.
-    pub(super) fn new(
-        rules: &RuleSet,
-        settings: Option<&Settings>,
-        alert: &Alert,
-        among: &[String],
-        now: Timestamp,
-    ) -> Self {
-        let Alert { rule, severity, location, .. } = alert;
-        let mute = rules.mute(rule, location, now).map(|(_, end)| (SuppressionReason::Mute, end));
-        let active = settings.and_then(|settings| settings.active.as_ref());
-        let local_zone = rules.local_zone(location);
-        let hours = active.filter(|active| !active.contain(now, local_zone));
-        let hours = hours.map(|active| (SuppressionReason::Hours, active.next(now, local_zone)));
-        if let Some((reason, until)) = mute.or(hours) {
-            return Self { now: None, later: vec![(reason, until, among.to_vec())] };
-        }
-        let recipients = rules.recipients_among(among, rule, *severity, location, now);
-        let is_told = recipients.first().is_none();
-        let later = recipients.later.into_iter().map(|(id, begin)| (SuppressionReason::Duty, begin, vec![id]));
-        Self { now: is_told.then_some(recipients.now), later: later.collect() }
-    }
-
-    /// When somebody can be told; `None` if somebody is told now.
-    pub(super) fn first(&self) -> Option<Timestamp> {
-        self.later.iter().map(|(_, until, _)| *until).min().filter(|_| self.now.is_none())
-    }
 }
 
 impl ZoneEvaluator<'_> {
@@ -115,7 +75,7 @@ impl ZoneEvaluator<'_> {
             let settings = settings_at(self.rules, &suppression.alert);
             let Routing { now, later } = self.route(settings.as_deref(), &suppression.alert, &suppression.to);
             if suppression.resolved_at.is_none() {
-                for (reason, until, to) in later {
+                for Wait { reason, until, to } in later {
                     self.evaluation.state.suppressed.add(Suppression { reason, until, to, ..suppression.clone() });
                 }
             } else if now.is_none() && suppression.announced && settings.is_some_and(|settings| settings.resolved) {
@@ -205,7 +165,8 @@ impl ZoneEvaluator<'_> {
     }
 
     fn route(&self, settings: Option<&Settings>, alert: &Alert, among: &[String]) -> Routing {
-        Routing::new(self.rules, settings, alert, among, self.now)
+        let Alert { rule, severity, location, .. } = alert;
+        self.rules.route(rule, *severity, location, settings, among, self.now)
     }
 
     fn block(&mut self, alert: Alert, device: &str, until: Timestamp) {
@@ -214,11 +175,13 @@ impl ZoneEvaluator<'_> {
         match self.rules.blocked {
             Blocked::Counted => self.evaluation.state.suppressed.count(1),
             // Who is told is decided when the block ends.
-            Blocked::Named => self.suppress(alert, device, (SuppressionReason::Block, until, To::new())),
+            Blocked::Named => {
+                self.suppress(alert, device, Wait { reason: SuppressionReason::Block, until, to: To::new() })
+            }
         }
     }
 
-    fn suppress(&mut self, alert: Alert, device: &str, (reason, until, to): Wait) {
+    fn suppress(&mut self, alert: Alert, device: &str, Wait { reason, until, to }: Wait) {
         let device = device.to_owned();
         let suppression = Suppression { alert, device, reason, until, to, resolved_at: None, announced: false };
         self.evaluation.state.suppressed.add(suppression);
@@ -226,7 +189,7 @@ impl ZoneEvaluator<'_> {
 
     /// Suppresses a resolved notice until somebody can be told.
     fn suppress_notice(&mut self, notice: Suppression, later: Vec<Wait>) {
-        if let Some((reason, until, _)) = later.into_iter().min_by_key(|(_, until, _)| *until) {
+        if let Some(Wait { reason, until, .. }) = later.into_iter().min_by_key(|wait| wait.until) {
             self.evaluation.state.suppressed.add(Suppression { reason, until, to: To::new(), ..notice });
         }
     }

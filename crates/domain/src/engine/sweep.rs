@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::evaluation::{Evaluation, ZoneEvaluator};
 use super::policy::REMINDED_WITHOUT_READING;
-use super::suppression::{RaisedAlert, Routing, settings_at};
+use super::suppression::{RaisedAlert, settings_at};
 use super::zone::no_data_alert;
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
@@ -53,7 +53,8 @@ fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
         return None;
     };
     let settings = settings_at(rules, alert);
-    Some(Routing::new(rules, settings.as_deref(), alert, &[], *due).first().unwrap_or(*due))
+    let routing = rules.route(&alert.rule, alert.severity, &alert.location, settings.as_deref(), &[], *due);
+    Some(routing.first().unwrap_or(*due))
 }
 
 /// A device that a silence rule watches and that is not silent yet.
@@ -96,7 +97,7 @@ impl ZoneEvaluator<'_> {
                 continue;
             };
             let settings = settings_at(rules, alert);
-            let routing = Routing::new(rules, settings.as_deref(), alert, &[], now);
+            let routing = rules.route(&alert.rule, alert.severity, &alert.location, settings.as_deref(), &[], now);
             let first = routing.first();
             let Some(to) = routing.now else {
                 // The reminder was due when somebody could be told, and the sweep came later.

@@ -18,14 +18,6 @@ use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
 
-/// The facts of an alert that a rule raises.
-struct AlertCause {
-    severity: Severity,
-    breaches: Vec<Breach>,
-    reasons: Vec<String>,
-    trigger: Trigger,
-}
-
 impl ZoneEvaluator<'_> {
     /// Evaluates a reading that is neither a duplicate nor late. `at` is its event time; `policy` contains the rules for its
     /// source.
@@ -193,7 +185,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                     _ => None,
                 };
                 let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
-                self.raise(raised, AlertCause { severity, breaches, reasons: reasons(self.reading), trigger });
+                self.raise(raised, severity, trigger, breaches, reasons(self.reading));
                 self.set(RuleState::Threshold(ThresholdState::Firing {
                     since,
                     as_of: self.at,
@@ -242,7 +234,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
             reasons.retain(|reason| !reason.is_empty());
             let (count, within) = (self.settings.count, self.settings.within);
             let trigger = if count > 1 { Trigger::Repeated { count, within } } else { Trigger::Immediate };
-            self.raise(raised, AlertCause { severity, breaches, reasons, trigger });
+            self.raise(raised, severity, trigger, breaches, reasons);
         }
         is_changed
     }
@@ -263,7 +255,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
             let since = sum.since().unwrap_or(self.at);
             sum.restart(self.at, if self.settings.carry { breach.value - breach.limit } else { 0.0 });
             let trigger = if since < self.at { Trigger::Accumulated { since } } else { Trigger::Immediate };
-            self.raise(raised, AlertCause { severity, breaches: vec![breach], reasons: Vec::new(), trigger });
+            self.raise(raised, severity, trigger, vec![breach], Vec::new());
         }
         true
     }
@@ -272,10 +264,19 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
         self.zone.evaluation.state.set_rule_state(&self.rule.id, self.device, rule_state);
     }
 
-    fn raise(&self, raised: &mut Vec<RaisedAlert<'p>>, cause: AlertCause) {
-        let id = AlertId::of(&self.rule.id, self.reading);
-        let alert = new_alert(self.rule, id, self.reading.id(), cause, self.at, self.zone.location(self.reading));
-        raised.push(RaisedAlert { alert, kind: self.rule.kind, settings: self.settings });
+    fn raise(
+        &self,
+        raised: &mut Vec<RaisedAlert<'p>>,
+        severity: Severity,
+        trigger: Trigger,
+        breaches: Vec<Breach>,
+        reasons: Vec<String>,
+    ) {
+        let (rule, reading, location) = (self.rule, self.reading, self.zone.location(self.reading));
+        let id = AlertId::of(&rule.id, reading);
+        let alert = new_alert(rule, id, reading.id(), severity, trigger, self.at, location);
+        let alert = Alert { breaches, reasons, ..alert };
+        raised.push(RaisedAlert { alert, kind: rule.kind, settings: self.settings });
     }
 }
 
@@ -294,31 +295,29 @@ pub(super) fn no_data_alert(
     at: Timestamp,
 ) -> Alert {
     let id = AlertId::of_silence(&rule.id, device, since);
-    let trigger = Trigger::NoData { since };
-    let cause = AlertCause { severity: settings.severity, breaches: Vec::new(), reasons: Vec::new(), trigger };
-    new_alert(rule, id, id.digest(), cause, at, location.clone())
+    new_alert(rule, id, id.digest(), settings.severity, Trigger::NoData { since }, at, location.clone())
 }
 
+/// An alert without breaches and reasons.
 fn new_alert(
     rule: &Rule,
     id: AlertId,
     reading: ReadingId,
-    cause: AlertCause,
+    severity: Severity,
+    trigger: Trigger,
     at: Timestamp,
     location: Location,
 ) -> Alert {
-    let AlertCause { severity, breaches, reasons, trigger } = cause;
-    let (title, template, action) = (rule.title.clone(), rule.template.clone(), rule.action.clone());
     Alert {
         id,
         rule: rule.id.clone(),
-        title,
-        template,
-        action,
+        title: rule.title.clone(),
+        template: rule.template.clone(),
+        action: rule.action.clone(),
         severity,
-        breaches,
+        breaches: Vec::new(),
         trigger,
-        reasons,
+        reasons: Vec::new(),
         at,
         reading,
         location,

@@ -1,16 +1,15 @@
 //! Audiences: who is told about alerts, and when they are on duty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::RuleSet;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
 use super::hours::WeeklyHours;
-use super::names::Names;
-use super::selection::{AlertSelection, SelectionDraft};
-use super::values::{check_id, severities};
-use super::{Rule, RuleSet};
+use super::selection::AlertSelection;
+use super::values::{check_id, read_severity};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -52,25 +51,35 @@ impl Audience {
     }
 
     /// The first moment on duty from `now` on.
-    fn next_duty(&self, zone: &LocalZone, now: Timestamp) -> Timestamp {
+    pub(super) fn next_duty(&self, zone: &LocalZone, now: Timestamp) -> Timestamp {
         self.on_duty.iter().map(|hours| hours.next(now, zone)).min().unwrap_or(now)
     }
-}
 
-/// Who is told about an alert. If both lists are empty, no audience matches, and everybody is told now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recipients {
-    /// The ids of the audiences that are told now.
-    pub now: Vec<String>,
-    /// The ids of the audiences whose whole `else` chain is off duty, each with the start of its own next duty.
-    pub later: Vec<(String, Timestamp)>,
-}
-
-impl Recipients {
-    /// When somebody is told; `None` if somebody is told now.
-    #[must_use]
-    pub fn first(&self) -> Option<Timestamp> {
-        self.later.iter().map(|(_, begin)| *begin).min().filter(|_| self.now.is_empty())
+    /// Reads an audience of `set`, and the position of its `else`. `None` without an id, which is reported.
+    pub(super) fn read(
+        table: &mut TableReader<'_, '_>,
+        position: &Position,
+        set: &RuleSet,
+    ) -> Option<(Self, Option<Position>)> {
+        table.require("id", position, "add a name for it: id = \"day-team\"");
+        let alerts = AlertSelection::read(table, set);
+        let severity = read_severity(table, "severity").map_or(Severity::Low, |severity| severity.value);
+        let (on_duty, otherwise) = (read_duty(table), table.nonblank("else"));
+        let language = table.nonblank("language");
+        let emails = table.texts("emails").unwrap_or_default();
+        for Positioned { value: email, position } in emails.iter().filter(|email| !is_address(&email.value)) {
+            let message = format!("`{email}` is not an email address");
+            table.diagnostics.suggest(position, message, "write for example \"day@example.com\"");
+        }
+        let emails = emails.into_iter().map(|email| email.value).collect();
+        let id = table.nonblank("id")?;
+        check_id(&id, table.diagnostics);
+        let Positioned { value: id, position } = id;
+        let (otherwise, else_position) = otherwise.map(|otherwise| (otherwise.value, otherwise.position)).unzip();
+        let english = || Positioned { value: "en".to_owned(), position: position.clone() };
+        let Positioned { value: language, position: language_position } = language.unwrap_or_else(english);
+        let audience = Self { id, alerts, severity, on_duty, otherwise, language, language_position, emails, position };
+        Some((audience, else_position))
     }
 }
 
@@ -101,134 +110,42 @@ impl RuleSet {
         self.audiences.iter().map(|audience| audience.language.as_str()).chain([self.language(&[])]).collect()
     }
 
-    /// Who is told about an alert of `rule` with this severity at `location`: each audience that matches, or the first one
-    /// on duty along its chain of `else`.
-    #[must_use]
-    pub fn recipients(&self, rule: &str, severity: Severity, location: &Location, now: Timestamp) -> Recipients {
-        self.recipients_among(&[], rule, severity, location, now)
-    }
-
-    /// As [`Self::recipients`], for the audiences with the ids `among`. If none of these matches any more, or `among` is empty,
-    /// for all.
-    pub(crate) fn recipients_among(
-        &self,
-        among: &[String],
-        rule: &str,
-        severity: Severity,
-        location: &Location,
-        now: Timestamp,
-    ) -> Recipients {
-        let matches = |audience: &&Audience| audience.matches(rule, severity, location);
-        let mut matching: Vec<&Audience> = self.audiences.iter().filter(matches).collect();
-        if matching.iter().any(|audience| among.contains(&audience.id)) {
-            matching.retain(|audience| among.contains(&audience.id));
-        }
-        let zone = self.local_zone(location);
-        let mut recipients = Recipients::default();
-        for audience in matching {
-            match self.chain(audience).find(|other| other.is_on_duty(zone, now)) {
-                // Two chains can end at the same audience.
-                Some(on_duty) if recipients.now.contains(&on_duty.id) => {}
-                Some(on_duty) => recipients.now.push(on_duty.id.clone()),
-                None => recipients.later.push((audience.id.clone(), audience.next_duty(zone, now))),
-            }
-        }
-        recipients.now.sort();
-        recipients
-    }
-
     /// An audience, the one that is told in its place, and so on.
     pub fn chain<'r>(&'r self, audience: &'r Audience) -> impl Iterator<Item = &'r Audience> {
         let next = |audience: &&'r Audience| self.audience(audience.otherwise.as_deref()?);
         std::iter::successors(Some(audience), next).take(self.audiences.len())
     }
-}
 
-/// An audience as it is written.
-#[derive(Debug)]
-pub(super) struct AudienceDraft {
-    id: Positioned<String>,
-    pub(super) alerts: SelectionDraft,
-    severity: Severity,
-    on_duty: Vec<WeeklyHours>,
-    otherwise: Option<Positioned<String>>,
-    language: Option<Positioned<String>>,
-    emails: Vec<Positioned<String>>,
-}
-
-impl AudienceDraft {
-    pub(super) fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
-        table.require("id", position, "add a name for it: id = \"day-team\"");
-        let draft = Self {
-            alerts: SelectionDraft::read(table),
-            severity: table.word("severity", "severity", severities()).map_or(Severity::Low, |severity| severity.value),
-            on_duty: read_duty(table),
-            otherwise: table.nonblank("else"),
-            language: table.nonblank("language"),
-            emails: table.texts("emails").unwrap_or_default(),
-            id: table.nonblank("id")?,
-        };
-        check_id(&draft.id, table.diagnostics);
-        for Positioned { value: email, position } in draft.emails.iter().filter(|email| !is_address(&email.value)) {
-            let message = format!("`{email}` is not an email address");
-            table.diagnostics.suggest(position, message, "write for example \"day@example.com\"");
-        }
-        Some(draft)
-    }
-
-    /// `is_else` is whether it is told in place of another one: then it needs no alerts of its own.
-    fn compile(&self, is_else: bool, rules: &[Rule], names: &Names, diagnostics: &mut Diagnostics) -> Audience {
-        let Positioned { value: id, position } = &self.id;
-        let (noun, least) = (format!("the audience `{id}`"), (!is_else).then_some(self.severity));
-        let language = self.language.as_ref();
-        Audience {
-            id: id.clone(),
-            alerts: self.alerts.compile((&noun, position), least, rules, names, diagnostics),
-            severity: self.severity,
-            on_duty: self.on_duty.clone(),
-            otherwise: self.otherwise.as_ref().map(|otherwise| otherwise.value.clone()),
-            language: language.map_or_else(|| "en".to_owned(), |language| language.value.clone()),
-            language_position: language.map_or(position, |language| &language.position).clone(),
-            emails: self.emails.iter().map(|email| email.value.clone()).collect(),
-            position: position.clone(),
+    /// Reports ids that are taken, unknown audiences after `else`, circles of them, and audiences without alerts. The positions
+    /// are those of `else` of each audience.
+    pub(super) fn check_audiences(&self, else_positions: &[Option<Position>], diagnostics: &mut Diagnostics) {
+        let ids = || self.audiences.iter().map(|audience| audience.id.as_str());
+        let is_else = |id: &str| self.audiences.iter().any(|other| other.otherwise.as_deref() == Some(id));
+        for (audience, else_position) in self.audiences.iter().zip(else_positions) {
+            let Audience { id, position, .. } = audience;
+            if !is_else(id) {
+                let noun = format!("the audience `{id}`");
+                audience.alerts.check_raised(audience.severity, (&noun, position), self, diagnostics);
+            }
+            if let Some(first) = self.audience(id).filter(|first| first.position != *position) {
+                let message = format!("the id `{id}` is taken by the audience in line {}", first.position.line);
+                diagnostics.suggest(position, message, "give this audience another id");
+                continue;
+            }
+            let (Some(otherwise), Some(position)) = (&audience.otherwise, else_position) else { continue };
+            match self.audience(otherwise) {
+                None => {
+                    let suggestion = nearest_or_all(otherwise, ids(), "it can be:");
+                    diagnostics.suggest(position, format!("no audience has the id `{otherwise}`"), suggestion);
+                }
+                Some(next) if self.chain(next).any(|other| other.id == *id) => {
+                    let message = format!("`else` leads from `{id}` back to it");
+                    diagnostics.suggest(position, message, "remove one `else` of the circle");
+                }
+                Some(_) => {}
+            }
         }
     }
-}
-
-/// Compiles the audiences. Reports ids that are taken, unknown audiences after `else`, and circles of them.
-pub(super) fn compile_audiences(
-    drafts: &[AudienceDraft],
-    rules: &[Rule],
-    names: &Names,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Audience> {
-    let mut by_id: BTreeMap<&str, &AudienceDraft> = BTreeMap::new();
-    for draft in drafts {
-        if let Some(known) = by_id.get(draft.id.value.as_str()) {
-            let message =
-                format!("the id `{}` is taken by the audience in line {}", draft.id.value, known.id.position.line);
-            diagnostics.suggest(&draft.id.position, message, "give this audience another id");
-            continue;
-        }
-        by_id.insert(&draft.id.value, draft);
-    }
-    for draft in by_id.values() {
-        let Some(Positioned { value: otherwise, position }) = &draft.otherwise else { continue };
-        let next = |id: &&str| Some(by_id.get(id)?.otherwise.as_ref()?.value.as_str());
-        if !by_id.contains_key(otherwise.as_str()) {
-            let suggestion = nearest_or_all(otherwise, by_id.keys().copied(), "it can be:");
-            diagnostics.suggest(position, format!("no audience has the id `{otherwise}`"), suggestion);
-        } else if std::iter::successors(Some(otherwise.as_str()), next)
-            .take(drafts.len())
-            .any(|id| id == draft.id.value)
-        {
-            let message = format!("`else` leads from `{}` back to it", draft.id.value);
-            diagnostics.suggest(position, message, "remove one `else` of the circle");
-        }
-    }
-    let others = || drafts.iter().filter_map(|draft| draft.otherwise.as_ref());
-    let is_else = |draft: &AudienceDraft| others().any(|other| other.value == draft.id.value);
-    drafts.iter().map(|draft| draft.compile(is_else(draft), rules, names, diagnostics)).collect()
 }
 
 /// Reads `on_duty`, one text or several.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Recipients, RuleSet};
+use super::{Routing, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -24,9 +24,14 @@ fn rules(text: &str) -> RuleSet {
     RuleSet::parse("r", text).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
+/// Who is told about soap at this location.
+fn route(rules: &RuleSet, location: &Location, clock: &str) -> Routing {
+    rules.route("soap-low", Severity::Medium, location, None, &[], at(clock))
+}
+
 /// The audiences that are told now about soap in the zone "z" of that region.
 fn told(rules: &RuleSet, region: &str, clock: &str) -> Vec<String> {
-    rules.recipients("soap-low", Severity::Medium, &location("SS", "z", region), at(clock)).now
+    route(rules, &location("SS", "z", region), clock).now.unwrap_or_default()
 }
 
 #[test]
@@ -36,15 +41,12 @@ fn an_audience_matches_by_rule_severity_and_scope() {
          [[audience]]\nid = \"worse\"\nseverity = \"high\"\n",
     );
     let now = at("2026-11-23T10:00");
-    let told = |rule, severity, zone| rules.recipients(rule, severity, &location("SS", zone, "UTC"), now).now;
+    let told =
+        |rule, severity, zone| rules.route(rule, severity, &location("SS", zone, "UTC"), None, &[], now).now.unwrap();
     assert_eq!(told("soap-low", Severity::Medium, "z"), ["soap", "zone"]);
     assert_eq!(told("soap-low", Severity::High, "y"), ["soap", "worse"]);
     assert_eq!(told("bin-full", Severity::Critical, "y"), ["worse"]);
-    assert_eq!(
-        rules.recipients("bin-full", Severity::Medium, &location("SS", "y", "UTC"), now),
-        Recipients::default(),
-        "nobody by audience: everybody"
-    );
+    assert_eq!(told("bin-full", Severity::Medium, "y"), [""; 0], "nobody by audience: everybody");
 }
 
 #[test]
@@ -81,8 +83,7 @@ fn duty_over_midnight_belongs_to_the_day_on_which_it_begins() {
     ] {
         assert_eq!(!told(&rules, "UTC", clock).is_empty(), is_told, "{clock}");
     }
-    let next =
-        |clock| rules.recipients("soap-low", Severity::Medium, &location("SS", "z", "UTC"), at(clock)).later[0].1;
+    let next = |clock| route(&rules, &location("SS", "z", "UTC"), clock).later[0].until;
     assert_eq!(next("2026-11-26T00:00"), at("2026-11-27T22:00"));
     assert_eq!(next("2026-11-29T06:00"), at("2026-12-02T00:00"));
 }
@@ -91,10 +92,7 @@ fn duty_over_midnight_belongs_to_the_day_on_which_it_begins() {
 fn duty_begins_at_its_first_moment_also_when_the_clock_changes() {
     // Berlin 2026: 02:00 becomes 03:00 on Sunday 29 March, at 01:00 UTC.
     let rules = rules("[[audience]]\nid = \"a\"\non_duty = \"Sun 02:10-02:50\"\n");
-    let next = |clock| {
-        let location = location("SS", "z", "Europe/Berlin");
-        rules.recipients("soap-low", Severity::Medium, &location, at(clock)).first()
-    };
+    let next = |clock| route(&rules, &location("SS", "z", "Europe/Berlin"), clock).first();
     assert_eq!(next("2026-03-28T12:00"), Some(at("2026-04-05T00:10")), "all of the hours are skipped on that Sunday");
     assert_eq!(next("2026-03-21T12:00"), Some(at("2026-03-22T01:10")));
 }
@@ -186,14 +184,14 @@ site = "Tower A"
 
 #[test]
 fn names_select_and_the_time_zone_of_the_site_counts_for_duty_and_mutes() {
-    let rules = rules(&format!(
-        "{NAMED}[[audience]]\nid = \"day\"\nsites = \"Tower A\"\nzones = \"Lobby\"\non_duty = \"07:00-15:00\"\n\
-         [[mute]]\nsites = \"Tower A\"\nuntil = \"2026-11-24\"\nreason = \"r\"\n"
-    ));
+    let day = "[[audience]]\nid = \"day\"\nsites = \"Tower A\"\nzones = \"Lobby\"\non_duty = \"07:00-15:00\"\n";
+    let mute = "[[mute]]\nsites = \"Tower A\"\nuntil = \"2026-11-24\"\nreason = \"r\"\n";
+    let without_mute = rules(&format!("{NAMED}{day}"));
+    let rules = rules(&format!("{NAMED}{day}{mute}"));
     let location = Location { project: Some("p1".to_owned()), ..location("SS", "z", "UTC") };
-    let told = |clock| rules.recipients("soap-low", Severity::Medium, &location, at(clock)).now;
-    assert_eq!(told("2026-11-22T22:59"), [""; 0]);
-    assert_eq!(told("2026-11-22T23:00"), ["day"]);
+    let told = |clock| route(&without_mute, &location, clock).now;
+    assert_eq!(told("2026-11-22T22:59"), None);
+    assert_eq!(told("2026-11-22T23:00"), Some(vec!["day".to_owned()]));
     let is_muted = |clock| rules.mute("soap-low", &location, at(clock)).is_some();
     assert!(is_muted("2026-11-23T15:59") && !is_muted("2026-11-23T16:00"));
     assert_eq!(rules.mentions.iter().filter(|mention| mention.id == "p1").count(), 3, "declared, audience and mute");

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Level;
 use super::diagnostic::{Diagnostics, Position, Positioned};
 use super::draft::SettingsDraft;
-use super::values::{COMPARISONS, LimitDraft, TestDraft};
+use super::values::{LimitDraft, TestDraft};
+use super::{Join, Level, Setting};
 use crate::breach::Comparison;
 use crate::severity::Severity;
 
@@ -27,7 +27,7 @@ impl SettingsDraft {
         if !self.has_severities() {
             return;
         }
-        if let Some(severity) = &self.severity {
+        if let Some(severity) = self.others.get("severity") {
             let message = "`severity` has no effect beside limits that have severities of their own";
             diagnostics.suggest(&severity.position, message, "leave it out");
             return;
@@ -36,7 +36,8 @@ impl SettingsDraft {
         let (1, Some(Some(value)), Some(limit)) = (severities.len(), severities.first(), self.limits().next()) else {
             return;
         };
-        self.severity = Some(Positioned { value: *value, position: limit.position.clone() });
+        let severity = Positioned { value: Setting::Severity(*value), position: limit.position.clone() };
+        self.others.insert("severity", severity);
         let listed = self.several.iter_mut().flat_map(|several| &mut several.tests).map(|test| &mut test.value);
         let limits = listed.chain([&mut self.test]).filter_map(|test| test.limit.as_mut());
         limits.flat_map(|limit| &mut limit.levels).for_each(|level| level.severity = None);
@@ -51,19 +52,18 @@ impl SettingsDraft {
     /// The key and the position of every setting.
     pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Position)> {
         let test = self.test.metric.iter().map(|metric| ("metric", &metric.position));
-        let limit = self.test.limit.iter().map(|limit| (limit.key, &limit.position));
+        let limit = self.test.limit.iter().map(|limit| (limit.comparison.as_str(), &limit.position));
         let several = self.several.iter().map(|several| (several.join.as_str(), &several.position));
         let baseline = self.baseline.iter().flatten().take(1).map(|(metric, _)| ("baseline", &metric.position));
-        let severity = self.severity.iter().map(|severity| ("severity", &severity.position));
         let others = self.others.iter().map(|(key, setting)| (*key, &setting.position));
-        test.chain(limit).chain(several).chain(baseline).chain(severity).chain(others)
+        test.chain(limit).chain(several).chain(baseline).chain(others)
     }
 
     /// Reports each setting that `other` sets for the same scope: only one of the two has an effect.
     pub(super) fn check_not_set_by(&self, other: &Self, diagnostics: &mut Diagnostics) {
         /// Limits replace each other, whichever their keys are.
         fn subject(key: &str) -> String {
-            let is_limit = matches!(key, "all" | "any") || COMPARISONS.iter().any(|(known, _)| *known == key);
+            let is_limit = Join::named(key).is_some() || Comparison::named(key).is_some();
             if is_limit { "a limit".to_owned() } else { format!("`{key}`") }
         }
         for (key, position) in self.written() {
@@ -98,8 +98,8 @@ impl SettingsDraft {
         let plain = newer
             .limits()
             .find_map(|limit| Some((limit, limit.levels.iter().find(|level| level.severity.is_none())?.limit)));
-        match (&newer.severity, plain) {
-            (None, Some((LimitDraft { key, position, .. }, value))) => {
+        match (newer.others.get("severity"), plain) {
+            (None, Some((LimitDraft { comparison: key, position, .. }, value))) => {
                 let message = format!("the limits of `{id}` have several severities, and `{key} = {value}` has none");
                 let suggestion =
                     format!("give each limit its own, or add `severity`: {key} = {value}, severity = \"high\"");
@@ -120,9 +120,11 @@ impl SettingsDraft {
         for (metric, limit) in newer.limits_by_metric(only_metric) {
             let is_opposite = |other: &LimitDraft| rises(other.comparison) != rises(limit.comparison);
             if let Some((_, other)) = known.iter().find(|(of, other)| *of == metric && is_opposite(other)) {
-                let message =
-                    format!("`{}` has the opposite direction of `{}` in the rule `{id}`", limit.key, other.key);
-                let suggestion = format!("write `{}`, or give your own rule another id", other.key);
+                let message = format!(
+                    "`{}` has the opposite direction of `{}` in the rule `{id}`",
+                    limit.comparison, other.comparison
+                );
+                let suggestion = format!("write `{}`, or give your own rule another id", other.comparison);
                 diagnostics.warn(&limit.position, message, suggestion);
             }
         }

@@ -1,6 +1,6 @@
 //! The severity of a changed limit, and diagnostics of ambiguous changes.
 
-use super::{Diagnostic, RuleSet};
+use super::{Diagnostic, MentionKind, RuleSet};
 use crate::reading::Reading;
 use crate::severity::Severity;
 
@@ -11,7 +11,7 @@ fn parsed(text: &str) -> RuleSet {
 /// The levels of the first test of `rule` in zone `lobby`: each limit with its severity.
 fn levels(rules: &RuleSet, rule: &str) -> Vec<(f64, Severity)> {
     let rule = rules.rules.iter().find(|known| known.id == rule).unwrap();
-    let text = format!(r#"{{"DevType":"{}","InsID":"lobby","PID":"tower"}}"#, rule.scope.types[0]);
+    let text = format!(r#"{{"DevType":"{}","InsID":"lobby","PID":"tower"}}"#, rule.scope.ids(MentionKind::Type)[0]);
     let effective = rule.effective(&Reading::read(&text).unwrap().source).unwrap();
     let levels = &effective.condition.as_ref().unwrap().tests[0].levels;
     levels.iter().map(|level| (level.limit, level.severity.unwrap_or(effective.severity))).collect()

@@ -1,14 +1,11 @@
 //! Compiles written rules into [`Rule`]s, and reports what is missing or cannot be meant.
 
-use super::audience::compile_audiences;
 use super::change::{are_ordered, rises};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
-use super::draft::{FileDraft, OverrideDraft, RuleDraft, SettingsDraft};
-use super::names::Names;
-use super::scope::compile_scope;
+use super::draft::{OverrideDraft, RuleDraft, SettingsDraft};
 use super::settings::{SETTINGS, Setting, Settings};
 use super::values::{LimitDraft, SeveralDraft, TestDraft, check_id};
-use super::{Block, Condition, Join, Kind, Level, Mention, Rule, RuleSet, Scope, Test};
+use super::{Block, Condition, Join, Kind, Level, MentionKind, Rule, Scope, Test};
 use crate::breach::Comparison;
 use crate::device::short_name;
 use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
@@ -16,67 +13,33 @@ use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
 /// Longest message template, in characters.
 const LONGEST_MESSAGE: usize = 400;
 
-impl FileDraft {
-    pub(super) fn compile(mut self, diagnostics: &mut Diagnostics) -> RuleSet {
-        let declared: Vec<_> = self.names.iter().map(|name| Mention::new(name.kind, &name.id)).collect();
-        let names = Names::compile(self.names, diagnostics);
-        let audiences = self.audiences.iter_mut().map(|audience| &mut audience.alerts);
-        let selected =
-            audiences.chain(self.mutes.iter_mut().map(|mute| &mut mute.alerts)).map(|alerts| &mut alerts.scope);
-        let scopes = self.rules.iter_mut().flat_map(RuleDraft::scopes).chain(selected);
-        scopes.for_each(|scope| scope.resolve(&names, diagnostics));
-        let audiences = self.audiences.iter().map(|audience| &audience.alerts);
-        let selected = audiences.chain(self.mutes.iter().map(|mute| &mute.alerts));
-        let selected = selected.flat_map(|alerts| alerts.scope.mentions());
-        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).chain(selected).chain(declared).collect();
-        let compile = |rule: &RuleDraft| {
-            let position = &rule.id.position;
-            diagnostics.within_rule(position, |diagnostics| compile_rule(rule, self.block, diagnostics))
-        };
-        let rules: Vec<Rule> = self.rules.iter().filter_map(compile).collect();
-        let audiences = compile_audiences(&self.audiences, &rules, &names, diagnostics);
-        let mutes = self.mutes.iter().filter_map(|mute| mute.compile(&rules, &names, diagnostics)).collect();
-        RuleSet { rules, audiences, mutes, names, mentions, ..self.set }
-    }
-}
-
-fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) -> Option<Rule> {
-    check_id(&draft.id, diagnostics);
-    let kind = draft.kind.as_ref().map_or(Kind::Threshold, |kind| kind.value);
-    let title = compile_title(draft, diagnostics);
-    if let Some(message) = &draft.message {
-        check_message(message, diagnostics);
-    }
-    let scope = compile_scope(&draft.scope, diagnostics);
-    let mut compiler = RuleCompiler { types: &scope.types, rule: draft, kind, diagnostics };
-    let condition = compiler.condition(&draft.settings);
-    compiler.check_complete(condition.as_ref());
-    let overrides = compiler.overrides(condition.as_ref());
-    let mut settings = Settings { block, ..Settings::default() };
-    compiler.settings(&draft.settings, condition).iter().for_each(|setting| settings.set(setting));
-    (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
-        id: draft.id.value.clone(),
-        kind,
-        title,
-        template: draft.message.as_ref().map(|message| message.value.clone()),
-        action: draft.action.as_ref().map(|action| action.value.clone()),
-        settings,
-        overrides,
-        scope,
+/// Compiles a rule. `None` if it has no condition and needs one, which is reported.
+pub(super) fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) -> Option<Rule> {
+    diagnostics.within_rule(&draft.id.position, |diagnostics| {
+        check_id(&draft.id, diagnostics);
+        if let Some(message) = &draft.message {
+            check_message(message, diagnostics);
+        }
+        let kind = draft.kind.as_ref().map_or(Kind::Threshold, |kind| kind.value);
+        let scope = draft.scope.scope(diagnostics);
+        let mut compiler = RuleCompiler { types: scope.ids(MentionKind::Type), rule: draft, kind, diagnostics };
+        let condition = compiler.condition(&draft.settings);
+        compiler.check_complete(condition.as_ref());
+        let overrides = compiler.overrides(condition.as_ref());
+        let mut settings = Settings { block, ..Settings::default() };
+        compiler.settings(&draft.settings, condition).iter().for_each(|setting| settings.set(setting));
+        (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
+            id: draft.id.value.clone(),
+            position: draft.id.position.clone(),
+            kind,
+            title: draft.title.as_ref().map(|title| title.value.clone()).unwrap_or_default(),
+            template: draft.message.as_ref().map(|message| message.value.clone()),
+            action: draft.action.as_ref().map(|action| action.value.clone()),
+            settings,
+            overrides,
+            scope,
+        })
     })
-}
-
-fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
-    let Some(title) = &draft.title else {
-        let message = format!("the rule `{}` needs a `title`", draft.id.value);
-        diagnostics.suggest(
-            &draft.id.position,
-            message,
-            "add the heading of the alert, for example title = \"Bad smell\"",
-        );
-        return String::new();
-    };
-    title.value.clone()
 }
 
 fn check_message(Positioned { value: message, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
@@ -114,11 +77,10 @@ impl RuleCompiler<'_> {
         let baseline = draft.baseline.iter().map(|baseline| {
             Setting::Baseline(baseline.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect())
         });
-        let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
         let others = draft.others.values().map(|setting| setting.value.clone());
         // A clear level belongs to its limit: another limit does not keep it.
         let condition = condition.map(|condition| [Setting::Condition(Some(condition)), Setting::Clear(None)]);
-        condition.into_iter().flatten().chain(severity).chain(baseline).chain(others).collect()
+        condition.into_iter().flatten().chain(baseline).chain(others).collect()
     }
 
     /// Reports each setting that has no effect in a rule of this kind.
@@ -149,7 +111,8 @@ impl RuleCompiler<'_> {
             let changed = wider.iter().rev().map(|(_, wider)| &wider.settings).find(|wider| wider.has_limits());
             changed.unwrap_or(&rule.settings).check_change(&part.settings, &rule.id.value, self.diagnostics);
             // An override without a scope is reported already.
-            let same = wider.iter().filter(|(other, _)| other.narrowness() == scope.narrowness() && !scope.is_empty());
+            let same =
+                wider.iter().filter(|(other, _)| other.narrowness() == scope.narrowness() && !scope.0.is_empty());
             for (_, other) in same {
                 part.settings.check_not_set_by(&other.settings, self.diagnostics);
             }
@@ -175,8 +138,8 @@ impl RuleCompiler<'_> {
     /// The scope of an override. Reports ids outside the scope of the rule.
     fn override_scope(&mut self, part: &OverrideDraft) -> Scope {
         let rule = self.rule;
-        let lists = rule.scope.lists().zip(part.scope.lists());
-        for ((kind, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
+        for (kind, written) in &part.scope.0 {
+            let Some(known) = rule.scope.0.get(kind) else { continue };
             let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
             for Positioned { value: name, position } in written.iter().filter(|name| !is_inside(&name.value)) {
                 // An unknown name is reported already.
@@ -188,7 +151,7 @@ impl RuleCompiler<'_> {
                 self.diagnostics.suggest(position, message, nearest_or_all(name, known, "it applies to"));
             }
         }
-        compile_scope(&part.scope, self.diagnostics)
+        part.scope.scope(self.diagnostics)
     }
 
     /// The condition of an override. A limit alone is for the one metric of the rule.
@@ -227,6 +190,10 @@ impl RuleCompiler<'_> {
     /// Reports what a rule of this kind needs and this rule does not have.
     fn check_complete(&mut self, condition: Option<&Condition>) {
         let Positioned { value: id, position } = &self.rule.id;
+        if self.rule.title.is_none() {
+            let suggestion = "add the heading of the alert, for example title = \"Bad smell\"";
+            self.diagnostics.suggest(position, format!("the rule `{id}` needs a `title`"), suggestion);
+        }
         let has = |key| self.rule.settings.others.contains_key(key);
         let needs = |need: &str| format!("the rule `{id}` needs {need}");
         let (message, suggestion) = match (self.kind, condition) {

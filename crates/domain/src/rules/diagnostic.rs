@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Mention, MentionKind};
 use crate::utf8::Utf8Error;
 
 /// A position in a rules file. Prints as `rules.toml:12:8`.
@@ -45,9 +46,9 @@ impl Diagnostic {
     }
 
     /// The diagnostic of a file that is not UTF-8.
-    pub(super) fn not_utf8(file: &str, error: &Utf8Error) -> Self {
+    pub(super) fn not_utf8(file: &str, error: Utf8Error) -> Self {
         let position = Position { file: file.into(), line: error.line, column: error.column };
-        Self::new(&position, error.message(), Some(Utf8Error::REMEDY.to_owned()))
+        Self::new(&position, error.message, Some(Utf8Error::REMEDY.to_owned()))
     }
 }
 
@@ -113,11 +114,12 @@ pub(super) fn overwrite<T>(known: &mut T, written: Option<Positioned<T>>) {
     }
 }
 
-/// The errors and warnings found so far. A file with a warning is still used.
+/// The errors and warnings found so far, and the ids that other checks can report. A file with a warning is still used.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    mentions: Vec<Mention>,
 }
 
 impl Diagnostics {
@@ -153,14 +155,22 @@ impl Diagnostics {
         self.warnings.push(Diagnostic::new(position, message, Some(suggestion.into())));
     }
 
-    /// The warnings, or the errors if there are any, in the order of the file.
-    pub(super) fn into_result(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    /// Records an id that the history may not have.
+    pub(super) fn mention(&mut self, kind: MentionKind, Positioned { value, position }: &Positioned<String>) {
+        self.mentions.push(Mention { kind, id: value.clone(), position: position.clone() });
+    }
+
+    /// The warnings and the mentioned ids, or the errors if there are any, in the order of the file.
+    pub(super) fn into_result(self) -> Result<(Vec<Diagnostic>, Vec<Mention>), Vec<Diagnostic>> {
         let in_order = |mut diagnostics: Vec<Diagnostic>| {
             diagnostics.sort();
             diagnostics.dedup();
             diagnostics
         };
-        if self.errors.is_empty() { Ok(in_order(self.warnings)) } else { Err(in_order(self.errors)) }
+        if !self.errors.is_empty() {
+            return Err(in_order(self.errors));
+        }
+        Ok((in_order(self.warnings), self.mentions))
     }
 }
 

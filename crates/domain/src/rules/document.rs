@@ -15,11 +15,14 @@ use crate::display::is_hidden;
 pub(super) struct RulesDocument<'i> {
     file: Arc<str>,
     text: &'i str,
+    /// The offset of each line.
+    lines: Vec<usize>,
 }
 
 impl<'i> RulesDocument<'i> {
     pub(super) fn new(file: &str, text: &'i str) -> Self {
-        Self { file: file.into(), text }
+        let ends = text.match_indices('\n').map(|(end, _)| end + 1);
+        Self { file: file.into(), text, lines: std::iter::once(0).chain(ends).collect() }
     }
 
     /// The document as a table. Syntax errors are reported, and the rest is read.
@@ -33,13 +36,10 @@ impl<'i> RulesDocument<'i> {
     }
 
     fn position_at(&self, offset: usize) -> Position {
-        let before = &self.text[..self.text.floor_char_boundary(offset)];
-        let line_start = before.rfind('\n').map_or(0, |index| index + 1);
-        Position {
-            file: Arc::clone(&self.file),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let column = self.text[self.lines[line - 1]..offset].chars().count() + 1;
+        Position { file: Arc::clone(&self.file), line, column }
     }
 
     fn position<T>(&self, spanned: &Spanned<T>) -> Position {
@@ -134,28 +134,29 @@ impl<'a, 'i> TableReader<'a, 'i> {
         Some(Positioned { value: text.trim().to_owned(), position })
     }
 
-    /// One of `words`. `noun` is their name in messages.
+    /// The one of `all` with the word that is written. `noun` is their name in messages.
     pub(super) fn word<T: Copy, const N: usize>(
         &mut self,
         key: &'static str,
         noun: &str,
-        words: [(&'static str, T); N],
+        all: [T; N],
+        word: fn(T) -> &'static str,
     ) -> Option<Positioned<T>> {
         let written = self.nonblank(key)?;
-        self.meaning(written, noun, words)
+        self.meaning(written, noun, all, word)
     }
 
-    /// The value of the word that is `written`.
+    /// The one of `all` with the word `written`.
     pub(super) fn meaning<T: Copy, const N: usize>(
         &mut self,
-        written: Positioned<String>,
+        Positioned { value: written, position }: Positioned<String>,
         noun: &str,
-        words: [(&'static str, T); N],
+        all: [T; N],
+        word: fn(T) -> &'static str,
     ) -> Option<Positioned<T>> {
-        let Positioned { value: text, position } = written;
-        let Some((_, value)) = words.into_iter().find(|(word, _)| *word == text) else {
-            let suggestion = nearest_or_all(&text, words.map(|(word, _)| word), "it is one of");
-            self.diagnostics.suggest(&position, format!("unknown {noun} `{text}`"), suggestion);
+        let Some(value) = all.into_iter().find(|known| word(*known) == written) else {
+            let suggestion = nearest_or_all(&written, all.map(word), "it is one of");
+            self.diagnostics.suggest(&position, format!("unknown {noun} `{written}`"), suggestion);
             return None;
         };
         Some(Positioned { value, position })
@@ -245,6 +246,16 @@ impl<'a, 'i> TableReader<'a, 'i> {
             reader.finish();
         }
         Some(Positioned { value: tables, position })
+    }
+
+    /// The elements of a list of [tables](Self::tables); none if it is absent.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        noun: &'static str,
+        read: impl FnMut(&mut TableReader<'_, 'i>, &Position) -> Option<T>,
+    ) -> Vec<T> {
+        self.tables(key, noun, read).map_or_else(Vec::new, |tables| tables.value)
     }
 
     /// The members of a table of numbers, at least one. `wanted` and `example` describe the value of `key` in messages.

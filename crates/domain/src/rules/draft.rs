@@ -2,34 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::audience::AudienceDraft;
+use super::audience::Audience;
 use super::channels::{read_email, read_webhook};
+use super::compile::compile_rule;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
-use super::mute::MuteDraft;
-use super::names::NameDraft;
+use super::mute::Mute;
+use super::names::Names;
 use super::scope::ScopeDraft;
 use super::settings::{SETTINGS, Setting};
-use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, severities};
-use super::{Block, Blocked, Join, Kind, Mention, MentionKind, RuleSet};
-use crate::severity::Severity;
+use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, read_severity};
+use super::{Block, Blocked, Join, Kind, RuleSet};
 
 /// Longest title, in characters. A subject of 100 characters has room for the title and the location.
 pub const LONGEST_TITLE: usize = 40;
 /// Longest action, in characters. An SMS has room for it and the values.
 pub const LONGEST_ACTION: usize = 80;
 
-/// One or several rules files as they are written, each laid over the one before.
+/// One or several rules files, each laid over the one before.
 #[derive(Debug, Default)]
 pub(super) struct FileDraft {
-    /// The settings of the whole file; no rules.
+    /// The rules in force and the settings of the whole file.
     pub(super) set: RuleSet,
     /// The block of rules without one of their own.
-    pub(super) block: Block,
-    pub(super) rules: Vec<RuleDraft>,
-    pub(super) names: Vec<NameDraft>,
-    pub(super) audiences: Vec<AudienceDraft>,
-    pub(super) mutes: Vec<MuteDraft>,
+    block: Block,
+    /// The rules as they are written.
+    rules: Vec<RuleDraft>,
 }
 
 /// A rule as it is written.
@@ -48,7 +46,6 @@ pub(super) struct RuleDraft {
 /// The settings that an override can change.
 #[derive(Debug, Default)]
 pub(super) struct SettingsDraft {
-    pub(super) severity: Option<Positioned<Severity>>,
     /// The single test of a rule. Its parts may come from several files.
     pub(super) test: TestDraft,
     /// A list of tests.
@@ -79,20 +76,27 @@ impl FileDraft {
         overwrite(&mut self.set.max_age, table.duration("max_age"));
         overwrite(&mut self.set.quiet_after, table.duration("quiet_after"));
         overwrite(&mut self.block, read_block(&mut table, "block"));
-        let blocked = [("named", Blocked::Named), ("counted", Blocked::Counted)];
-        overwrite(&mut self.set.blocked, table.word("blocked", "kind of blocked alerts", blocked));
+        let blocked = table.word("blocked", "kind of blocked alerts", Blocked::ALL, Blocked::as_str);
+        overwrite(&mut self.set.blocked, blocked);
         self.set.rate_limit = read_rate_limit(&mut table);
-        overwrite(&mut self.set.sms_from, table.word("sms_from", "severity", severities()));
+        overwrite(&mut self.set.sms_from, read_severity(&mut table, "sms_from"));
         self.set.email = read_email(&mut table);
         self.set.webhook = read_webhook(&mut table);
-        self.names.extend(NameDraft::read_all(&mut table));
         self.set.texts = table.own_texts("texts");
-        let rules = table.tables("rule", "a rule", RuleDraft::read);
-        self.audiences =
-            table.tables("audience", "an audience", AudienceDraft::read).map_or(Vec::new(), |read| read.value);
-        self.mutes = table.tables("mute", "a mute", MuteDraft::read).map_or(Vec::new(), |read| read.value);
+        let names = Names::read(&mut table);
+        let rules = table.list("rule", "a rule", |table, position| RuleDraft::read(table, position, &names));
+        self.overlay_rules(rules, table.diagnostics);
+        self.set.names = names;
+        self.set.rules =
+            self.rules.iter().filter_map(|rule| compile_rule(rule, self.block, table.diagnostics)).collect();
+        // They select rules and names.
+        let set = &self.set;
+        let audiences = table.list("audience", "an audience", |table, position| Audience::read(table, position, set));
+        let (audiences, else_positions): (_, Vec<_>) = audiences.into_iter().unzip();
+        let mutes = table.list("mute", "a mute", |table, position| Mute::read(table, position, set));
+        (self.set.audiences, self.set.mutes) = (audiences, mutes);
+        self.set.check_audiences(&else_positions, table.diagnostics);
         table.finish();
-        self.overlay_rules(rules.map(|rules| rules.value).unwrap_or_default(), diagnostics);
         self
     }
 
@@ -122,48 +126,20 @@ impl FileDraft {
     }
 }
 
-impl Mention {
-    pub(super) fn new(kind: MentionKind, Positioned { value, position }: &Positioned<String>) -> Self {
-        Self { kind, id: value.clone(), position: position.clone() }
-    }
-}
-
 impl RuleDraft {
-    /// The scopes of the rule and of its overrides.
-    pub(super) fn scopes(&mut self) -> impl Iterator<Item = &mut ScopeDraft> {
-        std::iter::once(&mut self.scope).chain(self.overrides.iter_mut().map(|part| &mut part.scope))
-    }
-
-    /// The id of the rule, and every id in its scopes.
-    pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
-        let scopes = std::iter::once(&self.scope).chain(self.overrides.iter().map(|part| &part.scope));
-        std::iter::once(Mention::new(MentionKind::Rule, &self.id)).chain(scopes.flat_map(ScopeDraft::mentions))
-    }
-
-    fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
-        const EXAMPLE: &str = "for example id = \"soap-low\"";
-        let id = table.text("id");
-        match &id {
-            None => table.diagnostics.suggest(position, "a rule needs an `id`", EXAMPLE),
-            Some(id) if id.value.is_empty() && !table.diagnostics.has(&id.position) => {
-                table.diagnostics.suggest(&id.position, "the `id` is empty", EXAMPLE)
-            }
-            Some(_) => {}
-        }
-        let draft = Self {
-            id: id.unwrap_or_else(|| Positioned { value: String::new(), position: position.clone() }),
-            kind: table.word("kind", "kind", Kind::ALL.map(|kind| (kind.as_str(), kind))),
+    fn read(table: &mut TableReader<'_, '_>, position: &Position, names: &Names) -> Option<Self> {
+        table.require("id", position, "for example id = \"soap-low\"");
+        Some(Self {
+            kind: table.word("kind", "kind", Kind::ALL, Kind::as_str),
             title: table.line("title", "a title", LONGEST_TITLE),
             message: table.nonblank("message"),
             action: table.line("action", "an action", LONGEST_ACTION),
-            scope: ScopeDraft::read(table),
+            scope: ScopeDraft::read(table, names),
             settings: SettingsDraft::read(table),
             overrides: table
-                .tables("override", "an override", OverrideDraft::read)
-                .map(|overrides| overrides.value)
-                .unwrap_or_default(),
-        };
-        (!draft.id.value.is_empty()).then_some(draft)
+                .list("override", "an override", |table, position| OverrideDraft::read(table, position, names)),
+            id: table.nonblank("id")?,
+        })
     }
 
     fn overlay(&mut self, newer: Self, diagnostics: &mut Diagnostics) {
@@ -174,21 +150,19 @@ impl RuleDraft {
         self.title = newer.title.or(self.title.take());
         self.message = newer.message.or(self.message.take());
         self.action = newer.action.or(self.action.take());
-        for (known, newer) in self.scope.0.iter_mut().zip(newer.scope.0) {
-            *known = newer.or(known.take());
-        }
+        self.scope.0.extend(newer.scope.0);
         self.settings.overlay(newer.settings);
         self.overrides.extend(newer.overrides);
     }
 }
 
 impl OverrideDraft {
-    fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
+    fn read(table: &mut TableReader<'_, '_>, position: &Position, names: &Names) -> Option<Self> {
         if !ScopeDraft::is_in(table) {
             let suggestion = "add types, properties, sites, zones or devices";
             table.diagnostics.suggest(position, "an override needs a scope", suggestion);
         }
-        Some(Self { scope: ScopeDraft::read(table), settings: SettingsDraft::read(table) })
+        Some(Self { scope: ScopeDraft::read(table, names), settings: SettingsDraft::read(table) })
     }
 }
 
@@ -202,7 +176,6 @@ impl SettingsDraft {
         let baseline = table.any("baseline");
         let mut draft = Self {
             baseline: baseline.map(|value| table.numbers("baseline", "a table of numbers", "{ Xt = -87.5 }", &value)),
-            severity: table.word("severity", "severity", severities()),
             test: TestDraft::read(table),
             several: all.or(any),
             others,
@@ -217,7 +190,7 @@ impl SettingsDraft {
 
     fn overlay(&mut self, newer: Self) {
         if newer.has_severities() {
-            self.severity = None;
+            self.others.remove("severity");
         }
         if newer.several.is_some() || newer.test.metric.is_some() || newer.test.limit.is_some() {
             // They belong to the replaced limit.
@@ -231,7 +204,6 @@ impl SettingsDraft {
             // Another metric can have another unit.
             self.test.unit = None;
         }
-        self.severity = newer.severity.or(self.severity.take());
         self.test.metric = newer.test.metric.or(self.test.metric.take());
         self.test.unit = newer.test.unit.or(self.test.unit.take());
         self.test.limit = newer.test.limit.or(self.test.limit.take());

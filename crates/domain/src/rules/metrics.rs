@@ -19,7 +19,7 @@ impl RuleCompiler<'_> {
             let is_reachable = |of: &&Metric| is_breached(of.plausible.start()) || is_breached(of.plausible.end());
             if let Some(metric) = metrics.first().filter(|_| !metrics.iter().any(is_reachable)) {
                 let (least, most) = (metric.plausible.start(), metric.plausible.end());
-                let message = format!("no value breaches `{} = {level}`", limit.key);
+                let message = format!("no value breaches `{} = {level}`", limit.comparison);
                 let range = format!("`{}` is from {least} to {most} {}", metric.key, metric.unit.symbol());
                 self.diagnostics.suggest(&limit.position, message, range.trim());
             }

@@ -13,7 +13,7 @@
 //! Add it to [`Kind`]. The compiler then finds its name, whether its alerts [last](Kind::lasts), what its rules need
 //! (`compile.rs`), its evaluation of a reading (`engine/zone.rs`), and which suppressed alerts a new one replaces
 //! (`engine/suppression.rs`). It does not find these:
-//! - `Kind::ALL`, the kinds of each setting (`settings.rs`) and of `metric` (`compile.rs`), and `rules/rules.schema.json`;
+//! - the kinds of each setting (`settings.rs`) and of `metric` (`compile.rs`), and `rules/rules.schema.json`;
 //! - its state, a variant of [`RuleState`](crate::state::RuleState), and the effect of a cleaning on it (`ZoneEvaluator::clean`);
 //! - its [`Trigger`](crate::alert::Trigger), with words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
@@ -44,6 +44,7 @@ pub mod names;
 #[cfg(test)]
 mod names_tests;
 mod reach;
+mod routing;
 #[cfg(test)]
 mod schema_tests;
 mod scope;
@@ -57,7 +58,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-pub use self::audience::{Audience, Recipients};
+pub use self::audience::Audience;
 use self::channels::{Email, Webhook};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
@@ -66,13 +67,17 @@ pub use self::draft::{LONGEST_ACTION, LONGEST_TITLE};
 pub use self::hours::{Days, WeeklyHours};
 pub use self::mute::Mute;
 use self::names::Names;
+pub use self::routing::{Routing, Wait};
+pub use self::scope::Scope;
 pub use self::selection::AlertSelection;
 pub use self::settings::{Setting, Settings};
 use super::breach::Comparison;
 use super::rate_limit::RateLimit;
+pub use super::reading::MentionKind;
 use super::reading::Source;
 use super::severity::Severity;
 use super::utf8;
+use crate::words;
 
 /// The built-in rules, as TOML.
 pub const PACK: &str = include_str!("../../../../rules/pack.toml");
@@ -80,8 +85,8 @@ pub const PACK: &str = include_str!("../../../../rules/pack.toml");
 /// The longest block of a rule. The zone state keeps sent alerts for this long.
 pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
 
-/// The rules in force, and the settings of the whole file.
-#[derive(Clone, Debug)]
+/// The rules in force, and the settings of the whole file. The built-in rules have the defaults of the settings.
+#[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// The greatest age, at receipt, of a reading that can fire an alert.
     pub max_age: SignedDuration,
@@ -110,7 +115,7 @@ pub struct RuleSet {
     pub mutes: Vec<Mute>,
     /// The warnings of the file, in its order.
     pub warnings: Vec<Diagnostic>,
-    /// Every rule id, declared id and id in a scope, with its position.
+    /// Every declared id and id in a scope, with its position.
     pub mentions: Vec<Mention>,
 }
 
@@ -145,7 +150,7 @@ impl OwnTexts {
     }
 }
 
-/// An id in a rules file.
+/// A declared id, or one in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
     /// The kind of thing that has the id.
@@ -156,43 +161,13 @@ pub struct Mention {
     pub position: Position,
 }
 
-/// The kind of thing that has an id in a rules file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MentionKind {
-    /// A rule, by its id.
-    Rule,
-    /// A device type.
-    Type,
-    /// A property (`PropId`).
-    Property,
-    /// A site (`PID`).
-    Site,
-    /// A zone (`InsID`).
-    Zone,
-    /// A device (`DEVID`).
-    Device,
-}
-
-impl MentionKind {
-    /// The word in messages: `zone`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Type => "type",
-            Self::Property => "property",
-            Self::Site => "site",
-            Self::Zone => "zone",
-            Self::Device => "device",
-        }
-    }
-}
-
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The unique id.
     pub id: String,
+    /// The position of the id in the file that changed the rule last.
+    pub position: Position,
     /// The heading of its alerts: "Bad smell".
     pub title: String,
     /// The message template, with placeholders; `None` for the usual text.
@@ -209,37 +184,23 @@ pub struct Rule {
     pub overrides: Vec<(Scope, Vec<Setting>)>,
 }
 
-/// How a rule evaluates readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Fires once when a limit is breached, for long enough, until it is resolved.
-    Threshold,
-    /// Fires when a limit is breached a number of times within a window.
-    Count,
-    /// Fires when feedback names the same reason a number of times.
-    Reasons,
-    /// Fires when the sum of a metric reaches a limit. The sum then restarts.
-    Accumulate,
-    /// Fires when a device sends nothing for a time.
-    Silence,
+words! {
+    /// How a rule evaluates readings.
+    pub enum Kind {
+        /// Fires once when a limit is breached, for long enough, until it is resolved.
+        Threshold = "threshold",
+        /// Fires when a limit is breached a number of times within a window.
+        Count = "count",
+        /// Fires when feedback names the same reason a number of times.
+        Reasons = "reasons",
+        /// Fires when the sum of a metric reaches a limit. The sum then restarts.
+        Accumulate = "accumulate",
+        /// Fires when a device sends nothing for a time.
+        Silence = "silence",
+    }
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Threshold, Self::Count, Self::Reasons, Self::Accumulate, Self::Silence];
-
-    /// The word in rules: `threshold`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Threshold => "threshold",
-            Self::Count => "count",
-            Self::Reasons => "reasons",
-            Self::Accumulate => "accumulate",
-            Self::Silence => "silence",
-        }
-    }
-
     /// Whether its alerts last until they are resolved. The alerts of the other kinds are of one moment.
     #[must_use]
     pub fn lasts(self) -> bool {
@@ -261,14 +222,16 @@ pub struct Block {
     pub rule: Option<SignedDuration>,
 }
 
-/// How blocked alerts are reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Blocked {
-    /// One message lists them when the block ends.
-    #[default]
-    Named,
-    /// The zone's next message contains their number, as in the vendor's alerts.
-    Counted,
+words! {
+    /// How blocked alerts are reported.
+    #[derive(Default)]
+    pub enum Blocked {
+        /// One message lists them when the block ends.
+        #[default]
+        Named = "named",
+        /// The zone's next message contains their number, as in the vendor's alerts.
+        Counted = "counted",
+    }
 }
 
 /// The vendor's default: 15 minutes for the device and for the zone.
@@ -276,61 +239,6 @@ impl Default for Block {
     fn default() -> Self {
         let quarter = SignedDuration::from_mins(15);
         Self { device: quarter, zone: quarter, rule: None }
-    }
-}
-
-/// The readings that a rule or an override applies to: those whose source is in every list that is not empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Device types, by short name.
-    pub types: Vec<String>,
-    /// Properties (`PropId`).
-    pub properties: Vec<String>,
-    /// Sites (`PID`).
-    pub sites: Vec<String>,
-    /// Zones (`InsID`).
-    pub zones: Vec<String>,
-    /// Devices (`DEVID`).
-    pub devices: Vec<String>,
-}
-
-impl Scope {
-    /// Whether it contains the readings from `source`.
-    #[must_use]
-    pub fn contains(&self, source: &Source<'_>) -> bool {
-        let listed = |list: &[String], name: Option<&str>| {
-            list.is_empty() || name.is_some_and(|name| list.iter().any(|listed| listed == name))
-        };
-        listed(&self.types, Some(&source.device_type))
-            && listed(&self.properties, source.property.as_deref())
-            && listed(&self.sites, source.project.as_deref())
-            && listed(&self.zones, source.zone.as_deref())
-            && listed(&self.devices, source.device.as_deref())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.narrowness() == 0
-    }
-
-    /// Whether it has a list other than `types`.
-    fn names_locations(&self) -> bool {
-        self.lists()[1..].iter().any(|list| !list.is_empty())
-    }
-
-    /// Whether a reading can be in both.
-    fn overlaps(&self, other: &Self) -> bool {
-        let mut pairs = self.lists().into_iter().zip(other.lists());
-        pairs.all(|(one, other)| one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name)))
-    }
-
-    /// Orders scopes: a device is narrower than a zone, then a site, a property, a type.
-    fn narrowness(&self) -> u8 {
-        self.lists().iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
-    }
-
-    /// The lists, the widest first.
-    fn lists(&self) -> [&[String]; 5] {
-        [&self.types, &self.properties, &self.sites, &self.zones, &self.devices]
     }
 }
 
@@ -343,22 +251,13 @@ pub struct Condition {
     pub tests: Vec<Test>,
 }
 
-/// How several tests are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// One reading must breach every test.
-    All,
-    /// One breached test is enough.
-    Any,
-}
-
-impl Join {
-    /// The key in rules: `all`.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Any => "any",
-        }
+words! {
+    /// How several tests are combined.
+    pub enum Join {
+        /// One reading must breach every test.
+        All = "all",
+        /// One breached test is enough.
+        Any = "any",
     }
 }
 
@@ -415,29 +314,6 @@ impl Rule {
     }
 }
 
-/// No rules, and the default settings.
-impl Default for RuleSet {
-    fn default() -> Self {
-        Self {
-            max_age: SignedDuration::from_hours(1),
-            blocked: Blocked::default(),
-            quiet_after: SignedDuration::from_hours(1),
-            rate_limit: RateLimit::default(),
-            // A low battery is no reason for an SMS.
-            sms_from: Severity::Medium,
-            rules: Vec::new(),
-            email: None,
-            webhook: None,
-            names: Names::default(),
-            texts: Vec::new(),
-            audiences: Vec::new(),
-            mutes: Vec::new(),
-            warnings: Vec::new(),
-            mentions: Vec::new(),
-        }
-    }
-}
-
 impl RuleSet {
     /// The built-in rules.
     ///
@@ -447,9 +323,9 @@ impl RuleSet {
     #[expect(clippy::panic, reason = "the pack is part of the program, and a test reads it")]
     pub fn pack() -> Self {
         let mut diagnostics = Diagnostics::default();
-        let rules = FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).compile(&mut diagnostics);
+        let pack = FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics);
         match diagnostics.into_result() {
-            Ok(_) => rules,
+            Ok(_) => pack.set,
             Err(errors) => panic!("the built-in rules have errors: {errors:#?}"),
         }
     }
@@ -483,13 +359,13 @@ impl RuleSet {
         bytes: &[u8],
         check: impl FnOnce(&Self) -> Vec<Diagnostic>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let text = utf8::text(bytes).map_err(|error| vec![Diagnostic::not_utf8(file, &error)])?;
+        let text = utf8::text(bytes).map_err(|error| vec![Diagnostic::not_utf8(file, error)])?;
         let mut diagnostics = Diagnostics::default();
-        let draft =
-            FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).overlay(file, text, &mut diagnostics);
-        let rules = draft.compile(&mut diagnostics);
-        diagnostics.extend(check(&rules));
-        Ok(Self { warnings: diagnostics.into_result()?, ..rules })
+        let pack = FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics);
+        let FileDraft { set, .. } = pack.overlay(file, text, &mut diagnostics);
+        diagnostics.extend(check(&set));
+        let (warnings, mentions) = diagnostics.into_result()?;
+        Ok(Self { warnings, mentions, ..set })
     }
 
     /// The rule with this id.

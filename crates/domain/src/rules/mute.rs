@@ -3,11 +3,10 @@
 use jiff::{Timestamp, civil};
 use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostics, Position, Positioned};
+use super::diagnostic::{Position, Positioned};
 use super::document::TableReader;
-use super::names::Names;
-use super::selection::{AlertSelection, SelectionDraft};
-use super::{Diagnostic, Rule, RuleSet};
+use super::selection::AlertSelection;
+use super::{Diagnostic, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -33,6 +32,27 @@ impl Mute {
         let time_zone = zone.local_time(now).time_zone().clone();
         time_zone.to_timestamp(self.until).ok().filter(|end| *end > now)
     }
+
+    /// Reads a mute of `set`. `None` if a key is missing, which is reported.
+    pub(super) fn read(table: &mut TableReader<'_, '_>, position: &Position, set: &RuleSet) -> Option<Self> {
+        table.require("until", position, "add the day on which it ends: until = \"2026-12-24\"");
+        table.require("reason", position, "add why: reason = \"renovation\"");
+        let wanted = "a day or a time of the site such as \"2026-12-24\" or \"2026-12-24 07:00\"";
+        let until = table.value("until", wanted, |value| match value {
+            DeValue::String(text) => local_time(text),
+            DeValue::Datetime(time) => local_time(&time.to_string()),
+            _ => None,
+        });
+        if !AlertSelection::is_in(table) {
+            let suggestion = "add rules, types, properties, sites, zones or devices";
+            table.diagnostics.suggest(position, "a mute of all alerts", suggestion);
+        }
+        let alerts = AlertSelection::read(table, set);
+        alerts.check_raised(Severity::Low, ("this mute", position), set, table.diagnostics);
+        let reason = table.nonblank("reason")?.value;
+        let Positioned { value: until, position } = until?;
+        Some(Self { alerts, until, reason, position })
+    }
 }
 
 impl RuleSet {
@@ -43,9 +63,7 @@ impl RuleSet {
         let zone = self.local_zone(location);
         mutes.filter_map(|mute| Some((mute, mute.end(zone, now)?))).max_by_key(|(_, end)| *end)
     }
-}
 
-impl RuleSet {
     /// Warns of mutes that have ended everywhere by `now`.
     #[must_use]
     pub fn ended_mutes(&self, now: Timestamp) -> Vec<Diagnostic> {
@@ -56,41 +74,6 @@ impl RuleSet {
             Diagnostic::new(&mute.position, message, Some("remove it".to_owned()))
         };
         ended.map(warning).collect()
-    }
-}
-
-/// A mute as it is written.
-#[derive(Debug)]
-pub(super) struct MuteDraft {
-    pub(super) alerts: SelectionDraft,
-    until: Option<Positioned<civil::DateTime>>,
-    reason: Option<Positioned<String>>,
-    position: Position,
-}
-
-impl MuteDraft {
-    pub(super) fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
-        table.require("until", position, "add the day on which it ends: until = \"2026-12-24\"");
-        table.require("reason", position, "add why: reason = \"renovation\"");
-        let wanted = "a day or a time of the site such as \"2026-12-24\" or \"2026-12-24 07:00\"";
-        let until = table.value("until", wanted, |value| match value {
-            DeValue::String(text) => local_time(text),
-            DeValue::Datetime(time) => local_time(&time.to_string()),
-            _ => None,
-        });
-        if !SelectionDraft::is_in(table) {
-            let suggestion = "add rules, types, properties, sites, zones or devices";
-            table.diagnostics.suggest(position, "a mute of all alerts", suggestion);
-        }
-        let alerts = SelectionDraft::read(table);
-        Some(Self { alerts, until, reason: table.nonblank("reason"), position: position.clone() })
-    }
-
-    /// `None` if a key is missing, which is reported.
-    pub(super) fn compile(&self, rules: &[Rule], names: &Names, diagnostics: &mut Diagnostics) -> Option<Mute> {
-        let alerts = self.alerts.compile(("this mute", &self.position), Some(Severity::Low), rules, names, diagnostics);
-        let Positioned { value: until, position } = self.until.clone()?;
-        Some(Mute { alerts, until, reason: self.reason.clone()?.value, position })
     }
 }
 

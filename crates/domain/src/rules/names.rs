@@ -3,7 +3,7 @@
 //! Only a rules file declares names. A pushed text such as `Display` is shown and never matched, so it cannot change which
 //! rule applies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::tz::{self, TimeZone};
 
@@ -28,6 +28,8 @@ pub struct Names {
     pub zones: BTreeMap<String, Named>,
     /// `[[device]]`, by `DEVID`.
     pub devices: BTreeMap<String, Named>,
+    /// The ids that have a name. A zone also has its [full name](Self::full_name).
+    ids_by_name: BTreeMap<(MentionKind, String), BTreeSet<String>>,
 }
 
 /// A declared site, zone or device.
@@ -79,30 +81,24 @@ impl Names {
             MentionKind::Site => &self.sites,
             MentionKind::Zone => &self.zones,
             MentionKind::Device => &self.devices,
-            MentionKind::Rule | MentionKind::Type | MentionKind::Property => return Ok(text),
+            MentionKind::Type | MentionKind::Property => return Ok(text),
         };
         // An id means itself, even if it is also the name of another one.
         if declared.is_empty() || declared.contains_key(text) {
             return Ok(text);
         }
-        let full_name =
-            |named: &Named| Some(format!("{} · {}", self.site_name(named.site.as_ref()?), named.name.as_ref()?));
-        let texts = declared.iter().flat_map(|(id, named)| {
-            [Some(id.clone()), named.name.clone(), full_name(named)].into_iter().flatten().map(move |text| (text, id))
-        });
-        let texts: Vec<(String, &String)> = texts.collect();
-        let mut ids: Vec<&String> = texts.iter().filter(|(known, _)| known == text).map(|(_, id)| *id).collect();
-        ids.dedup();
+        let ids: Vec<_> = self.ids_by_name.get(&(kind, text.to_owned())).into_iter().flatten().collect();
         let noun = kind.as_str();
         let (message, remedy) = match ids.as_slice() {
             [id] => return Ok(id),
             [] => {
+                let names = self.ids_by_name.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name);
                 let otherwise = || format!("declare it in a [[{noun}]] with its id: `smartclean-push zones` lists ids");
-                let remedy = nearest(text, texts.iter().map(|(known, _)| known.as_str())).unwrap_or_else(otherwise);
+                let remedy = nearest(text, declared.keys().chain(names).map(String::as_str)).unwrap_or_else(otherwise);
                 (format!("no [[{noun}]] has the id or name `{text}`"), remedy)
             }
             several => {
-                let unique = |id: &&String| full_name(&declared[*id]).unwrap_or_else(|| (*id).clone());
+                let unique = |id: &&String| self.full_name(&declared[*id]).unwrap_or_else(|| (*id).clone());
                 let unique: Vec<_> = several.iter().map(|id| format!("`{}`", unique(id))).collect();
                 (
                     format!("`{text}` is the name of {} {noun}s", several.len()),
@@ -111,6 +107,11 @@ impl Names {
             }
         };
         Err(NameError { message, remedy, is_ambiguous: !ids.is_empty() })
+    }
+
+    /// The name of a zone with its site: `Tower A · Level 2`.
+    fn full_name(&self, named: &Named) -> Option<String> {
+        Some(format!("{} · {}", self.site_name(named.site.as_ref()?), named.name.as_ref()?))
     }
 
     /// The name of a site, else its id.
@@ -125,38 +126,58 @@ impl Names {
         self.zones.get(zone)?.site.as_deref()
     }
 
-    /// Compiles declarations, the sites before the zones. Reports an id or a name that is declared twice, and an unknown site.
-    pub(super) fn compile(drafts: Vec<NameDraft>, diagnostics: &mut Diagnostics) -> Self {
+    /// Reads `[[site]]`, `[[zone]]` and `[[device]]`, in this order. Reports an id or a name that is declared twice, and an unknown
+    /// site.
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
+        use MentionKind::{Device, Site, Zone};
         let (mut names, mut lines) = (Self::default(), HashMap::new());
-        for NameDraft { kind, id, name, mut site, named } in drafts {
-            if let Some(site) = &mut site {
-                names.resolve(MentionKind::Site, site, diagnostics);
-            }
-            let site = site.map(|site| site.value);
-            let noun = kind.as_str();
-            // Devices have no site: each washroom can have a "Soap by the door".
-            let unique_name = name.as_ref().filter(|_| kind != MentionKind::Device);
-            let texts = [("id", Some(&id), None), ("name", unique_name, site.clone())];
-            for (word, text, site) in texts {
-                let Some(Positioned { value, position }) = text else { continue };
-                if let Some(line) = lines.insert((noun, word, value.clone(), site), position.line) {
-                    let message = format!("the {word} `{value}` is taken by the {noun} in line {line}");
-                    let remedy = match (word, kind) {
-                        ("id", _) => "join the two tables",
-                        (_, MentionKind::Zone) => "give one of them another name, or each the `site` that it is in",
-                        _ => "give one of them another name",
-                    };
-                    diagnostics.suggest(position, message, remedy);
-                }
-            }
-            let declared = match kind {
-                MentionKind::Site => &mut names.sites,
-                MentionKind::Zone => &mut names.zones,
-                _ => &mut names.devices,
-            };
-            declared.insert(id.value, Named { name: name.map(|name| name.value), site, ..named });
+        for (kind, noun, field) in [(Site, "a site", "PID"), (Zone, "a zone", "InsID"), (Device, "a device", "DEVID")] {
+            table.tables(kind.as_str(), noun, |table, position| {
+                let remedy = format!("the `{field}` of its readings: `smartclean-push zones` lists ids");
+                table.require("id", position, &remedy);
+                let (id, name) = (table.nonblank("id"), table.line("name", "a name", LONGEST_NAME));
+                let named = Named::read(kind, table, &names);
+                names.declare(kind, id?, name, named, &mut lines, table.diagnostics);
+                Some(())
+            });
         }
         names
+    }
+
+    fn declare(
+        &mut self,
+        kind: MentionKind,
+        id: Positioned<String>,
+        name: Option<Positioned<String>>,
+        named: Named,
+        lines: &mut HashMap<(MentionKind, &str, String, Option<String>), usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        diagnostics.mention(kind, &id);
+        // Devices have no site: each washroom can have a "Soap by the door".
+        let unique_name = name.as_ref().filter(|_| kind != MentionKind::Device);
+        for (word, text, site) in [("id", Some(&id), &None), ("name", unique_name, &named.site)] {
+            let Some(Positioned { value, position }) = text else { continue };
+            if let Some(line) = lines.insert((kind, word, value.clone(), site.clone()), position.line) {
+                let message = format!("the {word} `{value}` is taken by the {} in line {line}", kind.as_str());
+                let remedy = match (word, kind) {
+                    ("id", _) => "join the two tables",
+                    (_, MentionKind::Zone) => "give one of them another name, or each the `site` that it is in",
+                    _ => "give one of them another name",
+                };
+                diagnostics.suggest(position, message, remedy);
+            }
+        }
+        let named = Named { name: name.map(|name| name.value), ..named };
+        for name in [named.name.clone(), self.full_name(&named)].into_iter().flatten() {
+            self.ids_by_name.entry((kind, name)).or_default().insert(id.value.clone());
+        }
+        let declared = match kind {
+            MentionKind::Site => &mut self.sites,
+            MentionKind::Zone => &mut self.zones,
+            _ => &mut self.devices,
+        };
+        declared.insert(id.value, named);
     }
 
     /// Replaces a name in a rules file by its id. Reports an unknown and an ambiguous name.
@@ -168,48 +189,23 @@ impl Names {
     }
 }
 
-/// A `[[site]]`, `[[zone]]` or `[[device]]` as it is written.
-#[derive(Debug)]
-pub(super) struct NameDraft {
-    pub(super) kind: MentionKind,
-    pub(super) id: Positioned<String>,
-    name: Option<Positioned<String>>,
-    site: Option<Positioned<String>>,
-    /// The members that need no check.
-    named: Named,
-}
-
-impl NameDraft {
-    /// Reads `[[site]]`, `[[zone]]` and `[[device]]`, in this order.
-    pub(super) fn read_all(table: &mut TableReader<'_, '_>) -> Vec<Self> {
-        use MentionKind::{Device, Site, Zone};
-        let mut drafts = Vec::new();
-        for (kind, noun, field) in [(Site, "a site", "PID"), (Zone, "a zone", "InsID"), (Device, "a device", "DEVID")] {
-            let tables = table.tables(kind.as_str(), noun, |table, position| {
-                if !table.has("id") {
-                    let remedy = format!("the `{field}` of its readings: `smartclean-push zones` lists ids");
-                    table.diagnostics.suggest(position, format!("{noun} needs an `id`"), remedy);
-                }
-                Self::read(kind, table)
-            });
-            drafts.extend(tables.into_iter().flat_map(|tables| tables.value));
-        }
-        drafts
-    }
-
-    fn read(kind: MentionKind, table: &mut TableReader<'_, '_>) -> Option<Self> {
-        let (id, name) = (table.nonblank("id"), table.line("name", "a name", LONGEST_NAME));
-        let (mut named, mut site) = (Named::default(), None);
+impl Named {
+    /// Reads the members but the name.
+    fn read(kind: MentionKind, table: &mut TableReader<'_, '_>, names: &Names) -> Self {
+        let mut named = Self::default();
         match kind {
             MentionKind::Site => named.local_zone = read_time_zone(table),
             MentionKind::Zone => {
-                site = table.nonblank("site");
+                named.site = table.nonblank("site").map(|mut site| {
+                    names.resolve(MentionKind::Site, &mut site, table.diagnostics);
+                    site.value
+                });
                 named.floor = table.line("floor", "a floor", LONGEST_FLOOR).map(|floor| floor.value);
             }
             _ => {}
         }
         named.note = table.line("note", "a note", LONGEST_NOTE).map(|note| note.value);
-        Some(Self { kind, id: id?, name, site, named })
+        named
     }
 }
 

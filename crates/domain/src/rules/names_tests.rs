@@ -1,5 +1,7 @@
 //! Names of a rules file: which texts mean which ids, and where.
 
+use std::time::{Duration, Instant};
+
 use super::names::Named;
 use super::{MentionKind, RuleSet};
 use crate::location::Location;
@@ -210,4 +212,20 @@ fn every_built_in_rule_has_an_action() {
     for rule in RuleSet::pack().rules {
         assert!(rule.action.is_some(), "{}", rule.id);
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn thousands_of_names_are_read_in_a_time_that_grows_with_the_file() {
+    let mut text = String::new();
+    for number in 0..8_000 {
+        text += &format!("[[device]]\nid = \"d{number}\"\nname = \"Soap {number}\"\n");
+    }
+    let names: Vec<_> = (0..5_000).map(|number| format!("\"Soap {number}\"")).collect();
+    text += &format!("[[rule]]\nid = \"soap-low\"\ndevices = [{}]\n", names.join(", "));
+    let began = Instant::now();
+    let devices = rules(&text).rule("soap-low").unwrap().scope.ids(MentionKind::Device).to_vec();
+    let elapsed = began.elapsed();
+    assert_eq!((devices.len(), devices[4_999].as_str()), (5_000, "d4999"));
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::audience::Audience;
-use super::{Diagnostic, Rule, RuleSet};
+use super::{Diagnostic, MentionKind, Rule, RuleSet};
 use crate::location::Location;
 use crate::time::LocalZone;
 
@@ -48,13 +48,11 @@ impl RuleSet {
     /// Locations at which a rule may raise alerts: in the lists of each audience and of the rule, and each declared site and zone.
     fn examples<'r>(&'r self, rule: &'r Rule) -> impl Iterator<Item = Location> + 'r {
         let scopes = self.audiences.iter().map(|audience| &audience.alerts.scope);
-        let scopes = scopes.chain(Some(&rule.scope).filter(|scope| scope.names_locations()));
-        let of_scopes = scopes.map(|scope| Location {
-            zone: scope.zones.first().cloned(),
-            project: scope.sites.first().cloned(),
-            device: scope.devices.first().cloned(),
-            property: scope.properties.first().cloned(),
-            ..Location::default()
+        let scopes =
+            scopes.chain(Some(&rule.scope).filter(|scope| scope.0.keys().any(|kind| *kind != MentionKind::Type)));
+        let of_scopes = scopes.map(|scope| {
+            let [_, property, project, zone, device] = MentionKind::ALL.map(|kind| scope.ids(kind).first().cloned());
+            Location { zone, project, device, property, ..Location::default() }
         });
         let sites = self.names.sites.keys().map(|id| Location { project: Some(id.clone()), ..Location::default() });
         let zones = self.names.zones.iter().map(|(id, zone)| Location {
@@ -62,7 +60,8 @@ impl RuleSet {
             project: zone.site.clone(),
             ..Location::default()
         });
-        let types = if rule.scope.types.is_empty() { vec![String::new()] } else { rule.scope.types.clone() };
+        let types = rule.scope.ids(MentionKind::Type);
+        let types = if types.is_empty() { vec![String::new()] } else { types.to_vec() };
         of_scopes.chain(sites).chain(zones).flat_map(move |location| {
             types.clone().into_iter().map(move |device_type| Location { device_type, ..location.clone() })
         })

@@ -2,9 +2,8 @@
 
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
-use super::names::Names;
-use super::scope::{ScopeDraft, compile_scope};
-use super::{MentionKind, Rule, Scope};
+use super::scope::ScopeDraft;
+use super::{MentionKind, RuleSet, Scope};
 use crate::location::Location;
 use crate::severity::Severity;
 
@@ -27,62 +26,47 @@ impl AlertSelection {
     fn has_rule(&self, rule: &str) -> bool {
         self.rules.is_empty() || self.rules.iter().any(|known| known == rule)
     }
-}
-
-/// A selection as it is written.
-#[derive(Debug)]
-pub(super) struct SelectionDraft {
-    rules: Vec<Positioned<String>>,
-    pub(super) scope: ScopeDraft,
-}
-
-impl SelectionDraft {
-    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
-        Self { rules: table.texts("rules").unwrap_or_default(), scope: ScopeDraft::read(table) }
-    }
 
     /// Whether `table` has one of its lists, before they are read.
     pub(super) fn is_in(table: &TableReader<'_, '_>) -> bool {
         table.has("rules") || ScopeDraft::is_in(table)
     }
 
-    /// Compiles it for alerts of at least this `severity`. Reports unknown rules, zones of other sites, and at `position` that no alert of `rules` can
-    /// be in it, unless it can be empty: then `severity` is `None`. `noun` is what selects: "the audience `day-team`".
-    pub(super) fn compile(
+    /// Reads it. Reports unknown rules, and zones of other sites.
+    pub(super) fn read(table: &mut TableReader<'_, '_>, set: &RuleSet) -> Self {
+        let (rules, lists) = (table.texts("rules").unwrap_or_default(), ScopeDraft::read(table, &set.names));
+        for Positioned { value: id, position } in &rules {
+            if set.rule(id).is_none() {
+                let known = set.rules.iter().map(|rule| rule.id.as_str());
+                let suggestion = nearest_or_all(id, known, "it can be:");
+                table.diagnostics.suggest(position, format!("no rule has the id `{id}`"), suggestion);
+                return Self::default();
+            }
+        }
+        let scope = lists.scope(table.diagnostics);
+        let sites = scope.ids(MentionKind::Site);
+        for Positioned { value: id, position } in lists.0.get(&MentionKind::Zone).into_iter().flatten() {
+            let other = set.names.site_of(id).filter(|site| !sites.iter().any(|known| known == site));
+            if let Some(site) = other.filter(|_| !sites.is_empty()) {
+                let suggestion = format!("it is in `{site}`: add the site, or leave `sites` out");
+                table.diagnostics.suggest(position, format!("the zone `{id}` is not in these sites"), suggestion);
+            }
+        }
+        Self { rules: rules.into_iter().map(|id| id.value).collect(), scope }
+    }
+
+    /// Reports at `position` that it contains no alert of at least this severity. `noun` is what selects.
+    pub(super) fn check_raised(
         &self,
+        severity: Severity,
         (noun, position): (&str, &Position),
-        severity: Option<Severity>,
-        rules: &[Rule],
-        names: &Names,
+        set: &RuleSet,
         diagnostics: &mut Diagnostics,
-    ) -> AlertSelection {
-        for Positioned { value: id, position } in &self.rules {
-            if !rules.iter().any(|rule| rule.id == *id) {
-                let suggestion = nearest_or_all(id, rules.iter().map(|rule| rule.id.as_str()), "it can be:");
-                diagnostics.suggest(position, format!("no rule has the id `{id}`"), suggestion);
-                return AlertSelection::default();
-            }
-        }
-        let selection = AlertSelection {
-            rules: self.rules.iter().map(|id| id.value.clone()).collect(),
-            scope: compile_scope(&self.scope, diagnostics),
-        };
-        for (kind, zones) in self.scope.lists().filter(|_| !selection.scope.sites.is_empty()) {
-            for Positioned { value: id, position } in zones.iter().filter(|_| kind == MentionKind::Zone) {
-                let site = names.zones.get(id).and_then(|zone| zone.site.as_ref());
-                if let Some(site) = site.filter(|site| !selection.scope.sites.contains(*site)) {
-                    let suggestion = format!("it is in `{site}`: add the site, or leave `sites` out");
-                    diagnostics.suggest(position, format!("the zone `{id}` is not in these sites"), suggestion);
-                }
-            }
-        }
-        let can_raise = |rule: &Rule| selection.has_rule(&rule.id) && rule.scope.overlaps(&selection.scope);
-        if severity.is_some()
-            && !rules.iter().any(|rule| can_raise(rule) && rule.severities().last() >= severity.as_ref())
-        {
+    ) {
+        let mut rules = set.rules.iter().filter(|rule| self.has_rule(&rule.id) && rule.scope.overlaps(&self.scope));
+        if !rules.any(|rule| rule.severities().last() >= Some(&severity)) {
             let suggestion = "compare its rules, types and severity with those of the rules, or remove it";
             diagnostics.suggest(position, format!("no rule raises an alert for {noun}"), suggestion);
         }
-        selection
     }
 }

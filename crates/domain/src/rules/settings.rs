@@ -8,7 +8,7 @@ use super::Kind::{self, Accumulate, Count, Reasons, Silence, Threshold};
 use super::diagnostic::Positioned;
 use super::document::TableReader;
 use super::hours::{WeeklyHours, read_hours};
-use super::values::{read_block, read_count, read_time_of_day};
+use super::values::{read_block, read_count, read_severity, read_time_of_day};
 use super::{Block, Condition};
 use crate::severity::Severity;
 
@@ -50,7 +50,7 @@ macro_rules! settings {
             $($(#[$doc])* $variant($type),)*
         }
 
-        /// Every setting but severity, baseline, metric and limits, which are checked together.
+        /// Every setting but baseline, metric and limits, which are checked together.
         pub(super) const SETTINGS: &[SettingSpec] = &[$($(SettingSpec {
             key: $key,
             kinds: &$kinds,
@@ -63,7 +63,7 @@ settings! {
     /// Whether the rule is evaluated.
     enabled: bool = true, Enabled from "enabled" in Kind::ALL, TableReader::boolean;
     /// The severity of a limit that has none of its own.
-    severity: Severity = Severity::Medium, Severity;
+    severity: Severity = Severity::Medium, Severity from "severity" in Kind::ALL, read_severity;
     /// The metrics and their limits; `None` for silence rules.
     condition: Option<Condition> = None, Condition;
     /// The baseline of [`Comparison::Deviates`](crate::breach::Comparison::Deviates) by metric, in degrees.

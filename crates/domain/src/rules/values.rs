@@ -13,18 +13,8 @@ use crate::severity::Severity;
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
 
-/// The keys of limits.
-pub(super) const COMPARISONS: [(&str, Comparison); 5] = [
-    ("above", Comparison::Above),
-    ("at_least", Comparison::AtLeast),
-    ("below", Comparison::Below),
-    ("at_most", Comparison::AtMost),
-    ("deviates", Comparison::Deviates),
-];
-
-/// The severities by name.
-pub(super) fn severities() -> [(&'static str, Severity); 4] {
-    Severity::ALL.map(|severity| (severity.as_str(), severity))
+pub(super) fn read_severity(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<Severity>> {
+    table.word(key, "severity", Severity::ALL, Severity::as_str)
 }
 
 pub(super) fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
@@ -136,8 +126,6 @@ impl TestDraft {
 /// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
 #[derive(Debug)]
 pub(super) struct LimitDraft {
-    /// The key of the limit: `at_least`.
-    pub(super) key: &'static str,
     pub(super) comparison: Comparison,
     /// The limits; the mildest is first.
     pub(super) levels: Vec<Level>,
@@ -147,7 +135,8 @@ pub(super) struct LimitDraft {
 /// Reads the one limit of a test.
 fn read_limit(table: &mut TableReader<'_, '_>) -> Option<LimitDraft> {
     let mut limit: Option<LimitDraft> = None;
-    for (key, comparison) in COMPARISONS {
+    for comparison in Comparison::ALL {
+        let key = comparison.as_str();
         let Some(value) = table.any(key) else { continue };
         if limit.is_some() {
             let message = format!("`{key}` beside another comparison");
@@ -159,7 +148,7 @@ fn read_limit(table: &mut TableReader<'_, '_>) -> Option<LimitDraft> {
             continue;
         }
         let levels = read_levels(table, key, &value);
-        limit = Some(LimitDraft { key, comparison, levels, position: value.position });
+        limit = Some(LimitDraft { comparison, levels, position: value.position });
     }
     limit
 }
@@ -171,7 +160,7 @@ fn read_levels<'i>(table: &mut TableReader<'_, 'i>, key: &str, value: &Positione
     }
     let limits = table.numbers(key, "a number, or a table", "{ medium = 200, high = 500 }", value);
     let level = |(name, limit)| {
-        let severity = table.meaning(name, "severity", severities())?.value;
+        let severity = table.meaning(name, "severity", Severity::ALL, Severity::as_str)?.value;
         Some(Level { limit, severity: Some(severity) })
     };
     let mut levels: Vec<Level> = limits.into_iter().filter_map(level).collect();

@@ -1,14 +1,14 @@
 //! The outbox: messages are committed with the zone state. Each has a delivery per channel, which is removed once it is sent.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::alert::{Message, is_zero};
 use crate::digest::Digest;
+use crate::words;
 
 /// Lease of a delivery by a channel that a push uses. It exceeds the run time of the function (29 s), so another copy does not
 /// send the message meanwhile.
@@ -19,18 +19,18 @@ const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(30);
 /// The id of a message: a hash of its cause, so that the same cause has the same id, however often it is evaluated.
 pub type EntryId = Digest;
 
-/// A way to send messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// The SNS topic of a stack.
-    Sns,
-    /// The file `alerts.ndjson`.
-    Log,
-    /// Email by SMTP.
-    Email,
-    /// A signed webhook.
-    Webhook,
+words! {
+    /// A way to send messages.
+    pub enum Channel {
+        /// The SNS topic of a stack.
+        Sns = "sns",
+        /// The file `alerts.ndjson`.
+        Log = "log",
+        /// Email by SMTP.
+        Email = "email",
+        /// A signed webhook.
+        Webhook = "webhook",
+    }
 }
 
 impl Channel {
@@ -43,17 +43,6 @@ impl Channel {
                 LONGEST_BACKOFF.min(LEASE * 2_i32.pow(doublings))
             }
         }
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sns => "sns",
-            Self::Log => "log",
-            Self::Email => "email",
-            Self::Webhook => "webhook",
-        })
     }
 }
 
@@ -99,26 +88,11 @@ impl OutboxEntry {
     }
 }
 
-/// The messages to send. Serialized as a list.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(from = "Vec<OutboxEntry>")]
+/// The messages to send.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Outbox {
     entries: Vec<OutboxEntry>,
-    /// The ids of the entries, because thousands can wait.
-    ids: HashSet<EntryId, RandomState>,
-}
-
-impl From<Vec<OutboxEntry>> for Outbox {
-    fn from(entries: Vec<OutboxEntry>) -> Self {
-        let ids = entries.iter().map(|entry| entry.id).collect();
-        Self { entries, ids }
-    }
-}
-
-impl Serialize for Outbox {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.entries.serialize(serializer)
-    }
 }
 
 impl Outbox {
@@ -137,7 +111,9 @@ impl Outbox {
     /// Adds the messages that are not there yet, each with a delivery per channel that is due at once. Returns their ids, the
     /// most urgent first.
     pub fn add(&mut self, mut messages: Vec<OutboxEntry>, channels: &[Channel]) -> Vec<EntryId> {
-        messages.retain(|entry| self.ids.insert(entry.id));
+        // Thousands can wait.
+        let mut ids: HashSet<EntryId, RandomState> = self.entries.iter().map(|entry| entry.id).collect();
+        messages.retain(|entry| ids.insert(entry.id));
         messages.sort_by_key(|entry| entry.message.urgency());
         for entry in &mut messages {
             let delivery = PendingDelivery { due: entry.created, attempts: 0, done: Vec::new() };
@@ -189,10 +165,9 @@ impl Outbox {
 
     /// Keeps these deliveries, and the messages that have one.
     fn retain(&mut self, mut is_kept: impl FnMut(EntryId, Channel) -> bool) {
-        let Self { entries, ids } = self;
-        entries.retain_mut(|entry| {
+        self.entries.retain_mut(|entry| {
             entry.deliveries.retain(|channel, _| is_kept(entry.id, *channel));
-            !entry.deliveries.is_empty() || !ids.remove(&entry.id)
+            !entry.deliveries.is_empty()
         });
     }
 

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::rules::names::{Named, Names};
 use smartclean_push::domain::rules::{
-    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, Mute, Position, Rule, RuleSet, Scope, Setting,
-    Settings, Test, WeeklyHours,
+    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, MentionKind, Mute, Position, Rule, RuleSet,
+    Scope, Setting, Settings, Test, WeeklyHours,
 };
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::time::LocalZone;
@@ -230,11 +230,9 @@ fn daily((from, to): (i64, i64)) -> WeeklyHours {
 
 impl Selected {
     fn selection(self) -> AlertSelection {
-        let id = |letter: char, number: Option<usize>| {
-            number.map(|number| format!("{letter}{number}")).into_iter().collect()
-        };
-        let scope = Scope { devices: id('d', self.device), ..Scope::default() };
-        AlertSelection { rules: id('r', self.rule), scope }
+        let device = self.device.map(|number| (MentionKind::Device, vec![format!("d{number}")]));
+        let rules = self.rule.map(|number| format!("r{number}")).into_iter().collect();
+        AlertSelection { rules, scope: Scope(device.into_iter().collect()) }
     }
 }
 
@@ -320,18 +318,19 @@ impl RuleSpec {
             restart_at: self.restart_at.map(time_of_day),
             ..Settings::default()
         };
-        let only_first = Scope { devices: vec!["d0".to_owned()], ..Scope::default() };
+        let only_first = Scope([(MentionKind::Device, vec!["d0".to_owned()])].into());
         let part = self.part.map(|part| match part {
             Part::Off => vec![Setting::Enabled(false)],
             Part::Other(_) => vec![Setting::Condition(Some(self.condition(0))), Setting::Clear(None)],
         });
         Rule {
             id: self.id.clone(),
+            position: somewhere(),
             title: self.id.clone(),
             template: None,
             action: None,
             kind: self.kind,
-            scope: Scope { types: vec![TYPES[self.ty].0.to_owned()], ..Scope::default() },
+            scope: Scope([(MentionKind::Type, vec![TYPES[self.ty].0.to_owned()])].into()),
             settings,
             overrides: part.map(|part| (only_first, part)).into_iter().collect(),
         }

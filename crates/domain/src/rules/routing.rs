@@ -1,0 +1,81 @@
+//! Who is told about an alert now, and who later: decided by mutes, active hours, audiences and their duty.
+
+use jiff::Timestamp;
+
+use super::{Audience, RuleSet, Settings};
+use crate::alert::SuppressionReason;
+use crate::location::Location;
+use crate::severity::Severity;
+
+/// Who is told about an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// The ids of the audiences that are told now, empty for everybody. `None` if nobody is told now.
+    pub now: Option<Vec<String>>,
+    /// Who is told later.
+    pub later: Vec<Wait>,
+}
+
+/// Why, until when and for whom an alert is suppressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Why.
+    pub reason: SuppressionReason,
+    /// Until when.
+    pub until: Timestamp,
+    /// The ids of the audiences that wait; empty for all.
+    pub to: Vec<String>,
+}
+
+impl Routing {
+    /// When somebody is told; `None` if somebody is told now.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.later.iter().map(|wait| wait.until).min().filter(|_| self.now.is_none())
+    }
+}
+
+impl RuleSet {
+    /// Routes an alert of `rule` with this severity at `location`. A mute and the active hours in `settings` suppress it for
+    /// everybody. Otherwise each audience that matches is told, or the first one on duty along its chain of `else`; without one,
+    /// the audience waits for its own next duty. If no audience matches, everybody is told.
+    ///
+    /// Only the audiences `among` are told, if one of them still matches. Without `settings`, the rule is no longer in force.
+    #[must_use]
+    pub fn route(
+        &self,
+        rule: &str,
+        severity: Severity,
+        location: &Location,
+        settings: Option<&Settings>,
+        among: &[String],
+        now: Timestamp,
+    ) -> Routing {
+        let zone = self.local_zone(location);
+        let mute = self.mute(rule, location, now).map(|(_, end)| (SuppressionReason::Mute, end));
+        let hours = settings.and_then(|settings| settings.active.as_ref()).filter(|active| !active.contain(now, zone));
+        let hours = hours.map(|active| (SuppressionReason::Hours, active.next(now, zone)));
+        if let Some((reason, until)) = mute.or(hours) {
+            return Routing { now: None, later: vec![Wait { reason, until, to: among.to_vec() }] };
+        }
+        let matches = |audience: &&Audience| audience.matches(rule, severity, location);
+        let mut matching: Vec<&Audience> = self.audiences.iter().filter(matches).collect();
+        if matching.iter().any(|audience| among.contains(&audience.id)) {
+            matching.retain(|audience| among.contains(&audience.id));
+        }
+        let (mut told, mut later) = (Vec::new(), Vec::new());
+        for audience in matching {
+            match self.chain(audience).find(|other| other.is_on_duty(zone, now)) {
+                // Two chains can end at the same audience.
+                Some(on_duty) if told.contains(&on_duty.id) => {}
+                Some(on_duty) => told.push(on_duty.id.clone()),
+                None => {
+                    let (until, to) = (audience.next_duty(zone, now), vec![audience.id.clone()]);
+                    later.push(Wait { reason: SuppressionReason::Duty, until, to });
+                }
+            }
+        }
+        told.sort();
+        Routing { now: (later.is_empty() || !told.is_empty()).then_some(told), later }
+    }
+}
