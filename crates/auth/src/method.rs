@@ -3,32 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How a client authenticates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// Basic authentication, RFC 7617.
-    Basic,
-    /// Bearer tokens (RFC 6750) that `POST /oauth2/token` issues.
-    Oauth,
-    /// The send call of Azure Event Hubs, with its shared access signature.
-    EventHub,
-    /// Messages on an AWS IoT topic. A topic rule invokes the function; no HTTP is involved.
-    Iot,
-}
-
-impl AuthMethod {
-    /// Every auth method.
-    pub const ALL: [Self; 4] = [Self::Basic, Self::Oauth, Self::EventHub, Self::Iot];
-
-    /// Its name in `AUTH_METHODS` and `--auth`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::Oauth => "oauth",
-            Self::EventHub => "event-hub",
-            Self::Iot => "iot",
-        }
+domain::words! {
+    /// How a client authenticates.
+    pub enum AuthMethod {
+        /// Basic authentication, RFC 7617.
+        Basic = "basic",
+        /// Bearer tokens (RFC 6750) that `POST /oauth2/token` issues.
+        Oauth = "oauth",
+        /// The send call of Azure Event Hubs, with its shared access signature.
+        EventHub = "event-hub",
+        /// Messages on an AWS IoT topic. A topic rule invokes the function; no HTTP is involved.
+        Iot = "iot",
     }
 }
 
@@ -83,7 +68,7 @@ impl FromStr for AuthMethods {
     fn from_str(list: &str) -> Result<Self, AuthMethodsError> {
         let mut methods = Vec::new();
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let known = AuthMethod::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name));
+            let known = AuthMethod::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name));
             methods.push(known.ok_or_else(|| AuthMethodsError(format!("unknown auth method \"{name}\"")))?);
         }
         if methods.is_empty() {
@@ -96,7 +81,7 @@ impl FromStr for AuthMethods {
 impl fmt::Display for AuthMethods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let enabled: Vec<_> =
-            AuthMethod::ALL.into_iter().filter(|method| self.contains(*method)).map(AuthMethod::name).collect();
+            AuthMethod::ALL.into_iter().filter(|method| self.contains(*method)).map(AuthMethod::as_str).collect();
         f.write_str(&enabled.join(","))
     }
 }
