@@ -57,17 +57,20 @@ pub struct ServerLimits {
     pub header_timeout: Duration,
     /// How long the body of a request may take after the headers.
     pub body_timeout: Duration,
-    /// How long open requests may take after shutdown begins.
+    /// How long connections stay open for the next request after shutdown begins.
+    pub linger: Duration,
+    /// How long open requests may take after that.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for ServerLimits {
-    /// 512 connections, 10 s for headers, 30 s for a body (the timeout of API Gateway), 10 s for shutdown.
+    /// 512 connections, 10 s for headers, 30 s for a body (the timeout of API Gateway), 1 s to linger, 10 s for shutdown.
     fn default() -> Self {
         Self {
             connections: 512,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            linger: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -88,7 +91,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
         // Closes connections whose client reads no response.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(limits.header_timeout));
-        let (app, requests) = (Arc::clone(&app), Arc::clone(&requests));
+        let (app, requests, connections) = (Arc::clone(&app), Arc::clone(&requests), Arc::clone(&connections));
         let service = service_fn(move |request: Request<Incoming>| {
             let context = RequestInfo {
                 request_id: format!("{started:x}-{}", requests.fetch_add(1, Ordering::Relaxed)),
@@ -96,7 +99,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
                 received: Timestamp::now(),
                 verified_client: None,
             };
-            respond(Arc::clone(&app), request, context, limits.body_timeout)
+            respond(Arc::clone(&app), request, context, limits.body_timeout, Arc::clone(&connections))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -114,6 +117,11 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
         });
     }
     drop(listener);
+    connections.close();
+    if graceful.count() > 0 {
+        // Closing a connection now would lose a request that is on its way.
+        tokio::time::sleep(limits.linger).await;
+    }
     match timeout(limits.shutdown_timeout, graceful.shutdown()).await {
         Ok(()) => 0,
         Err(_) => limits.connections - connections.available_permits(),
@@ -179,12 +187,14 @@ pub async fn evaluate_pending_every(app: Arc<App>, interval: Duration, started: 
     }
 }
 
-/// Handles one request in its own task: a panic becomes a 500, and a push is finished even if its client disconnects.
+/// Handles one request in its own task: a panic becomes a 500, and a push is finished even if its client disconnects. The response
+/// closes its connection once `connections` is closed.
 async fn respond(
     app: Arc<App>,
     request: Request<Incoming>,
     context: RequestInfo,
     body_timeout: Duration,
+    connections: Arc<Semaphore>,
 ) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
     let request_id = context.request_id.clone();
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
@@ -204,7 +214,7 @@ async fn respond(
         Problem::Internal.response(&request_id)
     });
     let is_unread = !body.lock().await.is_end_stream();
-    if is_unread || is_chunked {
+    if is_unread || is_chunked || connections.is_closed() {
         // A proxy may have used a Content-Length beside Transfer-Encoding, so the next bytes may not be a request (RFC 9112 §6.1).
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -264,8 +274,10 @@ mod tests {
     /// The tests with clients use shorter timeouts.
     #[test]
     fn the_default_limits_are_those_of_the_documentation() {
-        let ServerLimits { connections, header_timeout, body_timeout, shutdown_timeout } = ServerLimits::default();
+        let ServerLimits { connections, header_timeout, body_timeout, linger, shutdown_timeout } =
+            ServerLimits::default();
         assert_eq!(connections, 512);
-        assert_eq!([header_timeout, body_timeout, shutdown_timeout], [10, 30, 10].map(Duration::from_secs));
+        let timeouts = [header_timeout, body_timeout, linger, shutdown_timeout];
+        assert_eq!(timeouts, [10, 30, 1, 10].map(Duration::from_secs));
     }
 }

@@ -1,5 +1,6 @@
 //! Slow clients: with headers, bodies, reading responses, and disconnecting.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use smartclean_push::auth::{AuthMethod, AuthMethods};
@@ -190,6 +191,28 @@ fn shutdown_does_not_wait_for_stalled_clients() {
     let began = Instant::now();
     assert!(server.end() <= 3);
     assert!(began.elapsed() < Duration::from_secs(1) + LATENESS);
+}
+
+#[test]
+fn a_request_on_an_open_connection_is_answered_after_shutdown_begins() {
+    let server = InProcessServer::start(ServerLimits { linger: LATENESS, ..ServerLimits::default() });
+    let address = server.address;
+    let [mut unused, mut used] = [(); 2].map(|()| RawConnection::to(address));
+    assert!(used.send(push("", b"[]")));
+    assert_eq!(used.answer().unwrap().status, 200);
+    let ending = std::thread::spawn(move || server.end());
+    while TcpStream::connect(address).is_ok() {}
+    for connection in [&mut unused, &mut used] {
+        assert!(connection.send(push("", &body(&[reading(1)]))));
+        let answer = connection.answer().unwrap();
+        assert_eq!(
+            (answer.status, answer.head.to_lowercase().contains("connection: close")),
+            (200, true),
+            "{answer:?}"
+        );
+        assert!(connection.is_closed());
+    }
+    assert_eq!(ending.join().unwrap(), 0);
 }
 
 /// Memory limit with all 512 connections in use, in MiB: their buffers, and the program.
