@@ -1,5 +1,7 @@
-"""A server of its own: systemd in namespaces, on a copy of this computer's root folder that lasts as long as the test."""
+"""A server of its own: systemd in namespaces, on a fresh Debian whose changes last as long as the test."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import subprocess
@@ -7,14 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
+from deployed import ROOT
 
 CGROUPS = Path("/sys/fs/cgroup")
-# Mounts the copy, whose changes are kept in memory, and starts systemd. Without a terminal, apt-get assumes yes.
-BOOT = r"""
+# Made once. It has what the page expects of a server; everything else is what Debian cannot do without.
+DEBIAN = ROOT / ".tools/debian-12"
+DEBOOTSTRAP = ["debootstrap", "--variant=minbase", "--include=systemd,sudo,ca-certificates,curl,sqlite3", "bookworm"]
+# Mounts Debian, with changes in memory, and starts systemd. Without a terminal, apt-get assumes yes.
+BOOT = rf"""
 set -eu
 mount -t tmpfs machine /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay machine -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+mount -t overlay machine -o lowerdir={DEBIAN},upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
 cd /mnt/root
 mount -t proc proc proc
 mount -t sysfs sysfs sys
@@ -31,18 +37,15 @@ ln -s /proc/self/fd dev/fd
 mkdir dev/shm dev/pts
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
-for folder in run tmp var/tmp root; do mount -t tmpfs $folder $folder; done
-chmod 1777 tmp var/tmp dev/shm
-: >etc/fstab
-rm -f usr/sbin/policy-rc.d
+for folder in run tmp; do mount -t tmpfs $folder $folder; done
+chmod 1777 tmp dev/shm
+echo "127.0.0.1 localhost $(hostname)" >etc/hosts
 echo 'APT::Get::Assume-Yes "true";' >etc/apt/apt.conf.d/99test
-printf '#!/bin/bash\n[ "$1" != -u ] || exec runuser -u "$2" -- "${@:3}"\nexec "$@"\n' >usr/local/bin/sudo
-chmod 755 usr/local/bin/sudo
 # Not chroot: in a changed root, services can have no user namespace.
 mkdir old
 pivot_root . old
 umount --lazy /old
-exec env -i container=test PATH="$PATH" /lib/systemd/systemd --unit=basic.target
+exec env -i container=test /lib/systemd/systemd --unit=basic.target
 """
 
 
@@ -50,20 +53,30 @@ def unavailable():
     """The reason why a machine cannot start on this computer; None if it can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [name for name in ("unshare", "nsenter", "apt-get", "sqlite3") if not shutil.which(name)]
-    if not Path("/lib/systemd/systemd").exists():
-        missing.append("systemd")
+    missing = [name for name in ("unshare", "nsenter", "debootstrap") if not shutil.which(name)]
     return f"needs {', '.join(missing)}" if missing else None
+
+
+def make_debian():
+    """Downloads Debian, unless an earlier test did."""
+    if not DEBIAN.exists():
+        unfinished = DEBIAN.with_name("debian-unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        done = subprocess.run([*DEBOOTSTRAP, unfinished], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"debootstrap cannot download Debian: {done.stdout[-1000:]}")
+        unfinished.rename(DEBIAN)
 
 
 class Machine:
     """A running machine. Its network is its own."""
 
     def __init__(self):
-        self.environment = {"PATH": os.environ["PATH"], "HOME": "/root"}
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
         self._boot, self._groups = None, []
 
     def __enter__(self):
+        make_debian()
         try:
             self._start()
         except (OSError, AssertionError) as error:
@@ -105,6 +118,16 @@ class Machine:
         """Its root folder, seen from outside."""
         return Path(f"/proc/{self._init}/root")
 
+    @contextlib.contextmanager
+    def network(self):
+        """In this block, this thread and the threads that it starts use the network of the machine."""
+        with open("/proc/thread-self/ns/net") as outside, open(f"/proc/{self._init}/ns/net") as inside:
+            set_namespace(inside)
+            try:
+                yield
+            finally:
+                set_namespace(outside)
+
     def enter(self, script):
         """The command that runs a script in it, as root in the folder /root."""
         names = ("--mount", "--pid", "--uts", "--ipc", "--net", "--root", "--wd")
@@ -129,6 +152,13 @@ class Machine:
         """Repeats a script until it succeeds. Returns its output."""
         done = wait_until(lambda: (done := self.attempt(script)).returncode == 0 and done, f"{script} succeeds")
         return done.stdout
+
+
+def set_namespace(file):
+    """Moves this thread to a namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(file.fileno(), 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def remove_group(group):
