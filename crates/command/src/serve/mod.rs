@@ -2,10 +2,12 @@
 
 mod channels;
 mod compaction;
+mod listener;
 mod try_it;
 
 use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use analysis::words::plural;
 use clap::Args;
 use http::Uri;
 use jiff::{SignedDuration, Timestamp};
+use sd_notify::NotifyState;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::{CachedRules, RuleReader as _};
 use smartclean_push::adapters::local::sqlite::{SqliteOpenError, SqliteStore};
@@ -33,7 +36,6 @@ use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::notify::read_rules;
 use smartclean_push::telemetry;
 use smartclean_push::telemetry::command::MetricsRegistry;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use self::compaction::{CompactAt, compact_at, compact_daily};
@@ -112,7 +114,7 @@ impl ServeCommand {
         self.check_auth_methods(&credentials)?;
         // Before the server listens, so that an early Ctrl-C is graceful as well.
         let stop = stop_requested(Signals::listen()?);
-        let listener = TcpListener::bind(self.listen).await.map_err(|error| self.listen_failure(&error))?;
+        let listener = listener::listen(self.listen).await.map_err(|error| self.listen_failure(&error))?;
         let address = listener.local_addr().map_err(|error| self.listen_failure(&error))?;
         let started = Timestamp::now();
         tracing::info!(version = smartclean_push::VERSION, "started");
@@ -154,6 +156,9 @@ impl ServeCommand {
         if let CompactAt::Daily(at) = self.compact {
             tasks.spawn(compact_daily(self.data.clone(), at));
         }
+        // Without systemd, this does nothing. systemd keeps a copy of the socket.
+        sd_notify::notify_with_fds(&[NotifyState::Ready, NotifyState::FdStore], &[listener.as_fd()])
+            .or_failure("systemd cannot be notified")?;
         match server::serve(app, listener, server::ServerLimits::default(), stop).await {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
