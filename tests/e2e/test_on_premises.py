@@ -104,7 +104,9 @@ class Server(machine.Machine):
             for client in clients:
                 client.join()
 
-    def restart(self):
+    def restart(self, options=""):
+        """Restarts the service with these options."""
+        self.run(f"""sed -i "s/^OPTIONS=.*/OPTIONS=\\"{options}\\"/" /etc/smartclean-push/environment""")
         # systemd limits the number of starts in a short time, which tests exceed.
         self.run("systemctl reset-failed smartclean-push; systemctl restart smartclean-push")
 
@@ -141,6 +143,7 @@ def server(package, tmp_path_factory):
 
 def test_installed_service_stores_pushes_and_writes_alerts(server):
     assert json.loads(server.run(f"curl -fsS {URL}/health")) == {"status": "ok", "version": VERSION}
+    assert server.run("smartclean-push --version").strip() == f"smartclean-push {VERSION}"
     assert server.push("WD", "lobby", value=1, AreaP=9) == 1
     (alert,) = [alert for alert in server.alerts() if "lobby" in json.dumps(alert)]
     assert alert["subject"].startswith("[HIGH]")
@@ -239,8 +242,7 @@ def test_pushes_fail_in_a_restart_if_systemd_keeps_no_socket(server):
 
 def test_changed_address_applies_at_a_restart(server):
     for address, options in {"0.0.0.0:8080": "--listen 0.0.0.0:8080", "127.0.0.1:8081": "--listen :8081", URL[7:]: ""}.items():
-        server.run(f"""sed -i 's/^OPTIONS=.*/OPTIONS="{options}"/' /etc/smartclean-push/environment""")
-        server.restart()
+        server.restart(options)
         server.run(f"curl -fsS http://{address}/health")
         assert server.run("systemctl show --value --property NFileDescriptorStore smartclean-push").strip() == "1"
     assert "Failed to connect" in server.attempt("curl -sS http://127.0.0.1:8081/health").stdout
@@ -250,6 +252,15 @@ def test_stopped_service_refuses_pushes_until_it_starts(server):
     server.run("systemctl stop smartclean-push")
     assert "Failed to connect" in server.attempt(f"curl -sS {URL}/health").stdout
     server.run(f"systemctl start smartclean-push; curl -fsS {URL}/health")
+
+
+def test_readings_of_past_days_are_compacted_at_the_time_of_the_option(server):
+    assert "default: 18:00" in server.run("smartclean-push serve --help")
+    server.run(f"smartclean-push simulate --url {URL}/push --devices 1 --days 4 --ledger past.ndjson")
+    server.restart("--compact $(date -u -d '+5 seconds' +%T)")
+    assert "dt=" in server.wait_for(f"ls {DATA}/lake/readings/*/*")
+    assert server.run(f"find {DATA} ! -user smartclean-push") == ""
+    server.wait_for("journalctl -u smartclean-push | grep 'compaction finished'")
 
 
 def test_alerts_begin_a_new_file(server):
