@@ -229,8 +229,8 @@ to = {json.dumps(list(to))}
     def log(self):
         return (self.folder / "log").read_text()
 
-    def push(self, *readings):
-        response = requests.post(f"{self.url}/push", auth=CLIENT, json=[json.dumps(reading) for reading in readings], timeout=20)
+    def push(self, *readings, auth=CLIENT):
+        response = requests.post(f"{self.url}/push", auth=auth, json=[json.dumps(reading) for reading in readings], timeout=20)
         assert response.status_code == 200, response.text
         return response.json()
 
