@@ -13,7 +13,8 @@ use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::ingest::ports::{RuleSource, UnavailableError, chain};
 use crate::notify::read_rules;
 
-/// Pause before a failed first read is retried. Until it succeeds, pushes are stored and wait to be evaluated.
+/// Pause before a failed first read is retried. Until it succeeds, the accepted copy is in force; without one, pushes are stored
+/// and wait to be evaluated.
 const FIRST_READ_RETRY: SignedDuration = SignedDuration::from_secs(1);
 
 /// Result of a read that is conditional on a version, as in HTTP.
@@ -21,7 +22,7 @@ const FIRST_READ_RETRY: SignedDuration = SignedDuration::from_secs(1);
 pub enum ConditionalRead {
     /// The file still has the version that the caller knows.
     NotModified,
-    /// There is no rules file: the built-in rules apply.
+    /// The bucket has no rules file: the built-in rules apply. For a local file, that is an error of the read.
     NotFound,
     /// The file has another version.
     Modified {
@@ -56,10 +57,11 @@ pub trait RuleReader: Send + Sync {
     fn save_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), UnavailableError>> + Send;
 }
 
-/// Rules from `R` as last read and accepted; the built-in rules if there is no file.
+/// Rules from `R` as last read and accepted; the built-in rules if `R` reports [`ConditionalRead::NotFound`].
 ///
-/// The file is read at first use, then at most once per interval. An invalid version is refused as a whole, each of its errors
-/// is logged once, and the last accepted rules stay in force.
+/// The file is read at first use, then at most once per interval. At a start, a failed read of the file, or of the copy that
+/// replaces an invalid file, is retried after a second. An invalid version is refused as a whole, each of its errors is logged once
+/// (again with each such retry), and the last accepted rules stay in force.
 #[derive(Debug)]
 pub struct CachedRules<R> {
     reader: R,
