@@ -18,7 +18,7 @@ const WIDTH: usize = 78;
 const LEAST_RATIO: f64 = 1.05;
 
 /// The content of an email.
-pub(super) struct Email {
+pub(super) struct EmailContent {
     /// The whole content as text.
     pub(super) text: String,
     /// The first line.
@@ -40,7 +40,7 @@ pub struct HtmlEmail {
     blocks: Vec<Vec<String>>,
 }
 
-impl Email {
+impl EmailContent {
     /// The content with long lines wrapped, except the first one: it is the same line in every text.
     pub(super) fn new(head: String, blocks: Vec<Vec<String>>) -> Self {
         let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
@@ -87,7 +87,7 @@ impl HtmlEmail {
     }
 }
 
-impl AsRef<str> for Email {
+impl AsRef<str> for EmailContent {
     fn as_ref(&self) -> &str {
         &self.text
     }
@@ -119,7 +119,7 @@ fn paragraph(lines: &[String]) -> Markup {
 impl Facts<'_> {
     /// The email: the sentence; location and time; each alert with values, distance from the limit and duration; the ids; the
     /// rules. Lists at most `max` alerts, and `max` values and reasons of each. The others are counted.
-    pub(super) fn email(&self, sentence: &str, max: usize) -> Email {
+    pub(super) fn email(&self, sentence: &str, max: usize) -> EmailContent {
         let (first, texts) = (self.first(), self.texts);
         let time = |at| date_and_time(texts, &first.location, at);
         let mut header = vec![
@@ -145,7 +145,7 @@ impl Facts<'_> {
         let rules = deduplicated(listed.map(|alert| alert.rule.as_str()));
         let rules = texts.email_rules(rules.len(), rules.join(", "));
         blocks.push(ids(&first.location, texts).chain(alert_ids).chain([rules]).collect());
-        Email::new(sentence.to_owned(), blocks)
+        EmailContent::new(sentence.to_owned(), blocks)
     }
 
     fn alert_block(&self, alert: &Alert, max: usize) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::attributes::{MOST_VALUES, attributes};
-use super::email::Email;
+use super::email::EmailContent;
 use super::facts::{AlertPhase, Facts};
 use super::gsm7::{as_gsm7, is_one_part};
 use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
@@ -223,7 +223,7 @@ impl<'t> AlertList<'t> {
     }
 
     /// The email, with lines for at most `max` alerts. Suppressed alerts also have ids.
-    fn email(&self, max: usize) -> Email {
+    fn email(&self, max: usize) -> EmailContent {
         let (texts, listed) = (self.texts, &self.alerts[..self.alerts.len().min(max)]);
         let explanation = self.reason.map(|reason| texts.list_explanation(reason.as_str()));
         let mut blocks = vec![vec![explanation.unwrap_or_else(|| texts.digest_explanation())]];
@@ -245,7 +245,7 @@ impl<'t> AlertList<'t> {
         if self.reason.is_some() {
             blocks.push(listed.iter().map(|listed| texts.email_id("alert", listed.first().id.to_string())).collect());
         }
-        Email::new(self.head(self.location()), blocks)
+        EmailContent::new(self.head(self.location()), blocks)
     }
 
     /// The lines of the first `max` alerts, grouped by severity under headings.

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::attributes::{Attribute, EMAIL, channel};
-use super::email::Email;
+use super::email::EmailContent;
 use super::gsm7::as_gsm7;
 use super::json::SCHEMA;
 use super::rendered::{Rendered, json_size};
@@ -68,7 +68,7 @@ pub(super) fn with_text(id: &str, title: impl Fn(&Texts<'_>) -> String, text: &s
     let subject_unicode = subject(&title, Charset::Unicode, texts);
     let blocks = text.split("\n\n").map(|block| block.lines().map(str::to_owned).collect()).collect();
     // Lines are not wrapped: some are commands to copy.
-    let email = Email { text: format!("{title}\n\n{text}\n"), head: title.clone(), blocks };
+    let email = EmailContent { text: format!("{title}\n\n{text}\n"), head: title.clone(), blocks };
     let (email, html) = email.into_parts(&subject_unicode, "notice", texts);
     Rendered {
         id: id.to_owned(),

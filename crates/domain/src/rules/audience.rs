@@ -99,8 +99,8 @@ impl RuleSet {
     /// The language of one message to the audiences `to`, or to everybody if it is empty: the one that they share, else English.
     #[must_use]
     pub fn language(&self, to: &[String]) -> &str {
-        let told = self.audiences.iter().filter(|audience| to.is_empty() || to.contains(&audience.id));
-        let languages: BTreeSet<&str> = told.map(|audience| audience.language.as_str()).collect();
+        let addressed = self.audiences.iter().filter(|audience| to.is_empty() || to.contains(&audience.id));
+        let languages: BTreeSet<&str> = addressed.map(|audience| audience.language.as_str()).collect();
         languages.first().filter(|_| languages.len() == 1).copied().unwrap_or("en")
     }
 

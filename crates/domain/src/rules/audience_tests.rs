@@ -30,7 +30,7 @@ fn route(rules: &RuleSet, location: &Location, clock: &str) -> Routing {
 }
 
 /// The audiences that are told now about soap in the zone "z" of that region.
-fn told(rules: &RuleSet, region: &str, clock: &str) -> Vec<String> {
+fn recipients(rules: &RuleSet, region: &str, clock: &str) -> Vec<String> {
     route(rules, &location("SS", "z", region), clock).now.unwrap_or_default()
 }
 
@@ -41,12 +41,12 @@ fn an_audience_matches_by_rule_severity_and_scope() {
          [[audience]]\nid = \"worse\"\nseverity = \"high\"\n",
     );
     let now = at("2026-11-23T10:00");
-    let told =
+    let recipients =
         |rule, severity, zone| rules.route(rule, severity, &location("SS", zone, "UTC"), None, &[], now).now.unwrap();
-    assert_eq!(told("soap-low", Severity::Medium, "z"), ["soap", "zone"]);
-    assert_eq!(told("soap-low", Severity::High, "y"), ["soap", "worse"]);
-    assert_eq!(told("bin-full", Severity::Critical, "y"), ["worse"]);
-    assert_eq!(told("bin-full", Severity::Medium, "y"), [""; 0], "nobody by audience: everybody");
+    assert_eq!(recipients("soap-low", Severity::Medium, "z"), ["soap", "zone"]);
+    assert_eq!(recipients("soap-low", Severity::High, "y"), ["soap", "worse"]);
+    assert_eq!(recipients("bin-full", Severity::Critical, "y"), ["worse"]);
+    assert_eq!(recipients("bin-full", Severity::Medium, "y"), [""; 0], "nobody by audience: everybody");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn duty_is_in_the_time_of_the_site() {
         ("2026-11-28T06:00", false, false),
     ] {
         for (region, is_told) in [("Asia/Singapore", singapore), ("Europe/Berlin", berlin)] {
-            assert_eq!(!told(&rules, region, clock).is_empty(), is_told, "{clock} {region}");
+            assert_eq!(!recipients(&rules, region, clock).is_empty(), is_told, "{clock} {region}");
         }
     }
 }
@@ -81,7 +81,7 @@ fn duty_over_midnight_belongs_to_the_day_on_which_it_begins() {
         ("2026-11-25T23:59", true),
         ("2026-11-26T00:00", false),
     ] {
-        assert_eq!(!told(&rules, "UTC", clock).is_empty(), is_told, "{clock}");
+        assert_eq!(!recipients(&rules, "UTC", clock).is_empty(), is_told, "{clock}");
     }
     let next = |clock| route(&rules, &location("SS", "z", "UTC"), clock).later[0].until;
     assert_eq!(next("2026-11-26T00:00"), at("2026-11-27T22:00"));
@@ -189,9 +189,9 @@ fn names_select_and_the_time_zone_of_the_site_counts_for_duty_and_mutes() {
     let without_mute = rules(&format!("{NAMED}{day}"));
     let rules = rules(&format!("{NAMED}{day}{mute}"));
     let location = Location { project: Some("p1".to_owned()), ..location("SS", "z", "UTC") };
-    let told = |clock| route(&without_mute, &location, clock).now;
-    assert_eq!(told("2026-11-22T22:59"), None);
-    assert_eq!(told("2026-11-22T23:00"), Some(vec!["day".to_owned()]));
+    let recipients = |clock| route(&without_mute, &location, clock).now;
+    assert_eq!(recipients("2026-11-22T22:59"), None);
+    assert_eq!(recipients("2026-11-22T23:00"), Some(vec!["day".to_owned()]));
     let is_muted = |clock| rules.mute("soap-low", &location, at(clock)).is_some();
     assert!(is_muted("2026-11-23T15:59") && !is_muted("2026-11-23T16:00"));
     assert_eq!(rules.mentions.iter().filter(|mention| mention.id == "p1").count(), 3, "declared, audience and mute");

@@ -60,10 +60,10 @@ impl RuleSet {
     /// none, as notices and messages to everybody.
     #[must_use]
     pub fn email_recipients(&self, to: &[String]) -> BTreeMap<&str, &str> {
-        let told = self.audiences.iter().rev().filter(|audience| to.contains(&audience.id));
-        let told =
-            told.flat_map(|audience| audience.emails.iter().map(|email| (email.as_str(), audience.language.as_str())));
-        let addresses: BTreeMap<&str, &str> = told.collect();
+        let addressed = self.audiences.iter().rev().filter(|audience| to.contains(&audience.id));
+        let addresses = addressed
+            .flat_map(|audience| audience.emails.iter().map(|email| (email.as_str(), audience.language.as_str())));
+        let addresses: BTreeMap<&str, &str> = addresses.collect();
         if !addresses.is_empty() {
             return addresses;
         }

@@ -22,7 +22,7 @@ mod world;
 
 /// A parser of untrusted input.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct FuzzTarget {
     /// The name of the fuzz target, and of the folders of its seeds and findings.
     pub name: &'static str,
     /// Panics if these bytes violate a property.
@@ -30,19 +30,19 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] = &[
-    Target { name: "basic-header", check: basic_header::check },
-    Target { name: "bearer-header", check: bearer_header::check },
+pub const TARGETS: &[FuzzTarget] = &[
+    FuzzTarget { name: "basic-header", check: basic_header::check },
+    FuzzTarget { name: "bearer-header", check: bearer_header::check },
     #[cfg(feature = "function")]
-    Target { name: "event", check: event::check },
-    Target { name: "event-hub-body", check: event_hub_body::check },
-    Target { name: "matrix-event", check: matrix_event::check },
-    Target { name: "reading", check: reading::check },
-    Target { name: "rules", check: rules::check },
-    Target { name: "sas-header", check: sas_header::check },
-    Target { name: "split", check: split::check },
-    Target { name: "texts", check: texts::check },
-    Target { name: "token-form", check: token_form::check },
+    FuzzTarget { name: "event", check: event::check },
+    FuzzTarget { name: "event-hub-body", check: event_hub_body::check },
+    FuzzTarget { name: "matrix-event", check: matrix_event::check },
+    FuzzTarget { name: "reading", check: reading::check },
+    FuzzTarget { name: "rules", check: rules::check },
+    FuzzTarget { name: "sas-header", check: sas_header::check },
+    FuzzTarget { name: "split", check: split::check },
+    FuzzTarget { name: "texts", check: texts::check },
+    FuzzTarget { name: "token-form", check: token_form::check },
 ];
 
 /// Runs the target of this name.
