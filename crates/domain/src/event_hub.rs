@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::json;
 
 /// Converts the body of a single event: a JSON object becomes a batch of one. Other bodies stay unchanged.
@@ -20,15 +23,22 @@ pub fn of_single(body: &[u8]) -> Cow<'_, [u8]> {
 /// unchanged: [`Items::split`](super::batch::Items::split) rejects it.
 #[must_use]
 pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
+    #[derive(Deserialize)]
+    struct Event<'e> {
+        #[serde(borrow, rename = "Body")]
+        body: &'e RawValue,
+    }
     let text = std::str::from_utf8(body).ok().map(|text| text.trim_start_matches('\u{feff}'));
     let mut items = String::new();
-    let events = text.and_then(|text| {
+    let events = text.filter(|text| json::is_well_formed(text)).and_then(|text| {
         items.reserve(text.len());
         json::each_item(text, ['[', ']'], |cursor| {
-            let event = cursor.value()?;
-            match event.member("Body") {
-                Some(sent) => push_body(&mut items, sent.as_str()),
-                None => push(&mut items, event.as_str()),
+            let event = cursor.value()?.as_str();
+            // Serde would also read an array as the members of an event.
+            let parsed = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
+            match parsed.map(|event| event.body.get()) {
+                Some(sent) => push_body(&mut items, sent),
+                None => push(&mut items, event),
             }
             Some(())
         })
@@ -99,6 +109,8 @@ mod tests {
         let unwrapped = batch(r#"[{"Body":"oops"},7,{"DevType":"x"},{"Body":null},"{}","\ud800",["{}"]]"#);
         assert_eq!(unwrapped, r#"["oops",7,{"DevType":"x"},null,"{}","\ud800",["{}"]]"#);
         assert_eq!(Items::split(unwrapped.as_bytes()).unwrap().len(), 7);
+        let both = r#"[{"Body":1,"Body":2}]"#;
+        assert_eq!(batch(both), both, "neither is lost");
     }
 
     #[test]
