@@ -15,12 +15,6 @@ pub fn verbosity() -> Verbosity {
     Verbosity::from_lookup(|name| std::env::var(name).ok())
 }
 
-/// `METRICS_NAMESPACE`: the namespace of the metrics in CloudWatch. Without it the log has no metrics.
-#[must_use]
-pub fn metrics_namespace() -> Option<String> {
-    std::env::var("METRICS_NAMESPACE").ok().filter(|name| !name.is_empty())
-}
-
 /// Whether the environment sets trusted certificates: `SSL_CERT_FILE` or `SSL_CERT_DIR`.
 #[must_use]
 pub fn names_certificates() -> bool {
@@ -93,6 +87,12 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
 }
 
 impl FunctionConfig {
+    /// `METRICS_NAMESPACE`: the namespace of the metrics in CloudWatch. Without it the log has no metrics.
+    #[must_use]
+    pub fn metrics_namespace() -> Option<String> {
+        std::env::var("METRICS_NAMESPACE").ok().filter(|name| !name.is_empty())
+    }
+
     /// Reads the environment of the process.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use smartclean_push::telemetry::{self, MEASURED};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = Instant::now();
-    telemetry::function::start(config::verbosity(), config::metrics_namespace());
+    telemetry::function::start(config::verbosity(), FunctionConfig::metrics_namespace());
     let config =
         FunctionConfig::from_env().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     // No file is read unless the environment names one.

@@ -78,7 +78,8 @@ def test_move_back_from_aws_keeps_readings_state_rules_and_credentials(stack, se
     counted, spilt = zones
     server.stop()
     server.rules.write_text("")
-    with stack.rules(RULES):
+    username, password = stack.credentials
+    with stack.secret({"username": username, "password": password}), stack.rules(RULES):
         assert stack.push(reading("UM", counted, count=20), "not a reading").json()["rejected"] == 1
         assert stack.push(reading("WD", spilt, value=1, AreaP=9)).json()["alerts"] == 1
         for block in commands("Move back from AWS"):

@@ -12,7 +12,6 @@ AWS = ROOT / "src/adapters/aws"
 
 # Variables that the template does not set.
 NOT_IN_TEMPLATE = {
-    "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
     "AWS_LAMBDA_LOG_LEVEL": "Lambda sets it, from LoggingConfig",
     "RUST_LOG": "for the command",
     "SSL_CERT_DIR": "for emulators of AWS with their own certificate",

@@ -11,7 +11,7 @@ use smartclean_push::hosts::compaction::{CompactionEvent, compact, time_left};
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
-    telemetry::function::start(config::verbosity(), config::metrics_namespace());
+    telemetry::function::start(config::verbosity(), None);
     tracing::info!(version = smartclean_push::VERSION, "started");
     let bucket = config::raw_bucket().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     // The archive blocks on requests of its own, so it is opened outside of the runtime.

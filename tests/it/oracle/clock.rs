@@ -40,7 +40,7 @@ pub(crate) fn command() -> Command {
 async fn function_with_another_clock() {
     let ahead: i64 = std::env::var(AHEAD).unwrap().parse().unwrap();
     let now = move || Timestamp::now() + SignedDuration::from_secs(ahead);
-    telemetry::function::start(config::verbosity(), config::metrics_namespace());
+    telemetry::function::start(config::verbosity(), FunctionConfig::metrics_namespace());
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = aws_sdk_s3::Client::new(&sdk);
