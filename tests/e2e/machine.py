@@ -62,7 +62,9 @@ def make_debian():
     if not DEBIAN.exists():
         unfinished = DEBIAN.with_name("debian-unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        done = subprocess.run([*DEBOOTSTRAP, unfinished], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # A firewall can swallow its requests, which it repeats for hours.
+        limited = ["timeout", "--kill-after=10", "900", *DEBOOTSTRAP, unfinished]
+        done = subprocess.run(limited, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             pytest.skip(f"debootstrap cannot download Debian: {done.stdout[-1000:]}")
         unfinished.rename(DEBIAN)
