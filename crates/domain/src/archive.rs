@@ -124,7 +124,13 @@ impl Object {
 /// Compresses the texts of the readings, one line each.
 #[must_use]
 pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
-    pack(readings.iter().map(|reading| reading.text), |text, to| to.write_all(text.as_bytes()))
+    pack_lines(readings.iter().map(|reading| reading.text))
+}
+
+/// Compresses lines.
+#[must_use]
+pub(crate) fn pack_lines<'l>(lines: impl Iterator<Item = &'l str> + Clone) -> Vec<u8> {
+    pack(lines, |text, to| to.write_all(text.as_bytes()))
 }
 
 /// Compresses the rejections, one line each: `{"index","reason","raw"}`, or `raw_base64` if the bytes are not UTF-8. An item that

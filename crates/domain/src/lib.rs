@@ -5,6 +5,7 @@ pub mod alert;
 pub mod archive;
 pub mod batch;
 pub mod breach;
+pub mod buffered;
 pub mod cleaning;
 pub mod device;
 pub mod digest;

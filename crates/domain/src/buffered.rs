@@ -1,0 +1,154 @@
+//! Buffered objects: the pushes of some minutes in one object, one line of JSON each, compressed with gzip.
+//!
+//! With `RawDelivery=buffered`, a push is one record of an Amazon Data Firehose stream, which concatenates records and writes them
+//! to the bucket. A record has the key that the push would have as an object of its own, so that a repeated push is found by its
+//! key. Firehose delivers a record at least once.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
+
+/// The suffix of the keys of buffered objects.
+pub const BUFFERED_EXTENSION: &str = ".ndjson.gz";
+
+/// A push as one line.
+#[derive(Serialize, Deserialize)]
+struct BufferedPush<'p> {
+    key: Cow<'p, ObjectKey>,
+    received: jiff::Timestamp,
+    request_id: Cow<'p, str>,
+    source: Cow<'p, str>,
+    /// The text of each reading, unchanged.
+    #[serde(borrow)]
+    readings: Vec<&'p RawValue>,
+}
+
+/// Serializes an object of readings as one line of JSON, which ends with a line feed.
+///
+/// # Errors
+/// If a line of the object is not JSON, for example because it holds rejections that are damaged. A retry does not help: store the
+/// object by itself.
+///
+/// # Examples
+/// ```
+/// use domain::archive::{Metadata, Object};
+/// use domain::batch::BatchId;
+/// use domain::buffered::to_record;
+/// use domain::reading::Reading;
+///
+/// let metadata = Metadata {
+///     received: "2026-11-23T10:00:00Z".parse()?, request_id: "r1".into(), source: "203.0.113.7".into(), lines: 1,
+/// };
+/// let object = Object::of_readings(BatchId::of(b"[]"), &[Reading::read(r#"{"unixT" : 1654063185904}"#)?], metadata);
+/// let record = String::from_utf8(to_record(&object)?)?;
+/// assert!(record.starts_with(r#"{"key":"raw/dt=2022-06-01/hh=05/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst","#));
+/// assert!(record.ends_with("\"readings\":[{\"unixT\" : 1654063185904}]}\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>> {
+    let lines = unpack(bytes)?;
+    let push = BufferedPush {
+        key: Cow::Borrowed(key),
+        received: metadata.received,
+        request_id: Cow::Borrowed(&metadata.request_id),
+        source: Cow::Borrowed(&metadata.source),
+        readings: lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?,
+    };
+    let mut record = serde_json::to_vec(&push)?;
+    record.push(b'\n');
+    Ok(record)
+}
+
+/// The pushes of a buffered object, each as an object of its own, in the order in which Firehose received them. A push may be in it
+/// twice.
+///
+/// # Errors
+/// If the bytes are not gzip, or a line is not a record. A retry does not help.
+pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+    let mut text = String::new();
+    MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
+    let object = |line| {
+        let BufferedPush { key, received, request_id, source, readings } = serde_json::from_str(line)?;
+        let (request_id, source) = (request_id.into_owned(), source.into_owned());
+        let metadata = Metadata { received, request_id, source, lines: readings.len() };
+        let bytes = pack_lines(readings.iter().map(|reading| reading.get()));
+        Ok(Object { key: key.into_owned(), bytes, metadata })
+    };
+    text.lines().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::batch::{BatchId, Items};
+
+    fn object(texts: &str) -> Option<Object> {
+        let metadata = Metadata {
+            received: "2026-11-23T10:00:00.123Z".parse().unwrap(),
+            request_id: "r\"1\n".into(),
+            source: "client/topic é".into(),
+            lines: 0,
+        };
+        let items = Items::split(texts.as_bytes()).ok()?;
+        let readings = items.read().readings;
+        (!readings.is_empty()).then(|| Object::of_readings(BatchId::of(texts.as_bytes()), &readings, metadata))
+    }
+
+    fn gzip(members: &[&[u8]]) -> Vec<u8> {
+        let member = |bytes: &&[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        members.iter().flat_map(member).collect()
+    }
+
+    #[test]
+    fn pushes_come_back_to_the_letter_in_their_order() {
+        let hard = [
+            r#"[{"a" : 1.0, "a":1e999, "b":"\ud800 \u0000"},{}]"#.to_owned(),
+            r#"["{\"DEVID\":\"男厕\",\n\"v\":{}}"]"#.to_owned(),
+            format!(r#"[{{"v":{}1{}}}]"#, "[".repeat(5_000), "]".repeat(5_000)),
+            r#"[{"n":-0.10e-7,"big":123456789012345678901234567890}]"#.to_owned(),
+        ];
+        let objects: Vec<_> = hard.iter().map(|texts| object(texts).expect("accepted")).collect();
+        let records: Vec<_> = objects.iter().map(|object| to_record(object).unwrap()).collect();
+        assert!(records.iter().all(|record| record.iter().filter(|byte| **byte == b'\n').count() == 1));
+        assert_eq!(unpack_pushes(&gzip(&[&records.concat()])).unwrap(), objects);
+        let members: Vec<_> = records.iter().map(Vec::as_slice).collect();
+        assert_eq!(unpack_pushes(&gzip(&members)).unwrap(), objects, "in several members of gzip");
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        let record = to_record(&object("[{}]").unwrap()).unwrap();
+        assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap().len(), 1);
+        let cut = gzip(&[&record[..record.len() - 3]]);
+        let truncated = &gzip(&[&record])[..20];
+        for bytes in [b"{}\n".as_slice(), &gzip(&[b"{}\n"]), &gzip(&[b"\xff\n"]), &cut, truncated] {
+            assert!(unpack_pushes(bytes).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_accepted_reading_can_be_buffered(
+            values in proptest::collection::vec(r#"\{"[a-zA-Z\\u0-9]{0,6}" ?:("[^"]{0,9}"|[-0-9.eE]{1,9}|\[\]|true)\}"#, 1..4)
+        ) {
+            if let Some(object) = object(&format!("[{}]", values.join(","))) {
+                let record = to_record(&object).unwrap();
+                prop_assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap(), [object]);
+            }
+        }
+    }
+}
