@@ -2,14 +2,14 @@
 //!
 //! With `RawDelivery=buffered`, a push is one record of an Amazon Data Firehose stream, which concatenates records and writes them
 //! to the bucket. A record has the key that the push would have as an object of its own, so that a repeated push is found by its
-//! key. Firehose delivers a record at least once.
+//! key. Its readings are JSON strings, so that a query in SQL gets their text unchanged: `json_extract` of objects would write them
+//! anew. Firehose delivers a record at least once.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
 
@@ -25,14 +25,13 @@ struct BufferedPush<'p> {
     source: Cow<'p, str>,
     /// The text of each reading, unchanged.
     #[serde(borrow)]
-    readings: Vec<&'p RawValue>,
+    readings: Vec<Cow<'p, str>>,
 }
 
 /// Serializes an object of readings as one line of JSON, which ends with a line feed.
 ///
 /// # Errors
-/// If a line of the object is not JSON, for example because it holds rejections that are damaged. A retry does not help: store the
-/// object by itself.
+/// If the bytes of the object are not packed lines. A retry does not help.
 ///
 /// # Examples
 /// ```
@@ -47,7 +46,7 @@ struct BufferedPush<'p> {
 /// let object = Object::of_readings(BatchId::of(b"[]"), &[Reading::read(r#"{"unixT" : 1654063185904}"#)?], metadata);
 /// let record = String::from_utf8(to_record(&object)?)?;
 /// assert!(record.starts_with(r#"{"key":"raw/dt=2022-06-01/hh=05/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst","#));
-/// assert!(record.ends_with("\"readings\":[{\"unixT\" : 1654063185904}]}\n"));
+/// assert!(record.ends_with("r1\",\"source\":\"203.0.113.7\",\"readings\":[\"{\\\"unixT\\\" : 1654063185904}\"]}\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>> {
@@ -57,7 +56,7 @@ pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>
         received: metadata.received,
         request_id: Cow::Borrowed(&metadata.request_id),
         source: Cow::Borrowed(&metadata.source),
-        readings: lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?,
+        readings: lines.lines().map(Cow::Borrowed).collect(),
     };
     let mut record = serde_json::to_vec(&push)?;
     record.push(b'\n');
@@ -76,7 +75,7 @@ pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
         let BufferedPush { key, received, request_id, source, readings } = serde_json::from_str(line)?;
         let (request_id, source) = (request_id.into_owned(), source.into_owned());
         let metadata = Metadata { received, request_id, source, lines: readings.len() };
-        let bytes = pack_lines(readings.iter().map(|reading| reading.get()));
+        let bytes = pack_lines(readings.iter().map(|text| &**text));
         Ok(Object { key: key.into_owned(), bytes, metadata })
     };
     text.lines().map(object).collect()
