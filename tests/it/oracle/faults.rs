@@ -14,10 +14,11 @@ pub(crate) enum Service {
     Sns,
     Sqs,
     Secrets,
+    Firehose,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 5] = [Self::S3, Self::DynamoDb, Self::Sns, Self::Sqs, Self::Secrets];
+    pub(crate) const ALL: [Self; 6] = [Self::S3, Self::DynamoDb, Self::Sns, Self::Sqs, Self::Secrets, Self::Firehose];
 }
 
 impl fmt::Display for Service {
@@ -28,6 +29,7 @@ impl fmt::Display for Service {
             Self::Sns => "SNS",
             Self::Sqs => "SQS",
             Self::Secrets => "Secrets Manager",
+            Self::Firehose => "Firehose",
         })
     }
 }
@@ -84,7 +86,7 @@ impl Fault {
             Service::S3 => &[Self::Conflict],
             Service::DynamoDb => &[Self::Conflict, Self::Partial],
             Service::Sns => &[Self::Partial],
-            Service::Sqs | Service::Secrets => &[],
+            Service::Sqs | Service::Secrets | Service::Firehose => &[],
         };
         [&Self::ANYWHERE, special].concat()
     }

@@ -5,26 +5,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use serde::Deserialize as _;
 use serde_json::Value;
 use smartclean_push::domain::state::RuleState;
 
+use crate::oracle::aws::AHEAD_S;
 use crate::oracle::ledger::{Effect, LIMIT, Ledger, PROJECT, Push, RecordedResponse, sha256};
 
 /// Everything that the system under test stored and sent, after all retries and sweeps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) ledger: Ledger,
-    /// Objects by their keys, unpacked.
-    pub(crate) objects: BTreeMap<String, String>,
+    /// Pushes by the keys of their objects, unpacked. A push of a buffered object has the key of an object of its own, and may be
+    /// there several times.
+    pub(crate) objects: Vec<(String, String)>,
     /// State documents, by key.
     pub(crate) documents: BTreeMap<String, Value>,
     /// Messages as programs that subscribe get them, in order.
     pub(crate) messages: Vec<Value>,
     /// Messages that are still in the queue, and pushes that are not evaluated.
     pub(crate) unprocessed: Vec<String>,
+    /// The latest times of alerts; `None` if the messages do not contain their times.
+    pub(crate) latest: Option<Latest>,
     /// Whether a notice that nothing arrives may have been sent: if clocks are wrong by hours.
     pub(crate) may_notice_silence: bool,
+}
+
+/// The time by which each alert must leave: how far the sender's clock is ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latest {
+    /// For an alert that no other one can suppress.
+    pub(crate) prompt: SignedDuration,
+    /// For an alert that waits for the end of a block.
+    pub(crate) blocked: SignedDuration,
 }
 
 /// One alert of a message.
@@ -94,9 +108,10 @@ fn judge_response(push: &Push, response: &RecordedResponse) -> Option<String> {
 }
 
 /// Keys of the objects of a push below `folder`.
-fn keys<'e>(evidence: &'e Evidence, folder: &str, push: &Push) -> Vec<&'e String> {
+fn keys<'e>(evidence: &'e Evidence, folder: &str, push: &Push) -> BTreeSet<&'e String> {
     let end = format!("/{}.ndjson.zst", push.batch);
-    evidence.objects.keys().filter(|key| key.starts_with(folder) && key.ends_with(&end)).collect()
+    let keys = evidence.objects.iter().map(|(key, _)| key);
+    keys.filter(|key| key.starts_with(folder) && key.ends_with(&end)).collect()
 }
 
 /// What is not stored of an acknowledged push.
@@ -112,33 +127,34 @@ fn missing(evidence: &Evidence, push: &Push) -> Vec<String> {
     missing
 }
 
-/// Objects that are stored twice, changed, or were never sent.
+/// Objects that are stored under two keys, changed, or were never sent.
 fn unexpected_objects(evidence: &Evidence) -> Vec<String> {
     let mut objections = Vec::new();
     let mut known: BTreeSet<&String> = BTreeSet::new();
     for push in &evidence.ledger.pushes {
         let raw = keys(evidence, "raw", push);
         if raw.len() > 1 {
-            objections.push(format!("{}: stored {} times", push.about, raw.len()));
+            objections.push(format!("{}: stored under {} keys", push.about, raw.len()));
         }
-        for key in raw {
+        for (key, text) in evidence.objects.iter().filter(|(key, _)| raw.contains(key)) {
             known.insert(key);
-            if evidence.objects[key].lines().collect::<Vec<_>>() != push.lines() {
+            if text.lines().collect::<Vec<_>>() != push.lines() {
                 objections.push(format!("{}: stored differently from what was sent", push.about));
             }
         }
-        for key in keys(evidence, "rejected/", push) {
+        let rejected = keys(evidence, "rejected/", push);
+        for (key, text) in evidence.objects.iter().filter(|(key, _)| rejected.contains(key)) {
             known.insert(key);
             let raw = |line: &str| {
                 let line: Value = serde_json::from_str(line).unwrap_or_default();
                 line["raw"].as_str().unwrap_or_default().to_owned()
             };
-            if evidence.objects[key].lines().map(raw).collect::<Vec<_>>() != push.rejected {
+            if text.lines().map(raw).collect::<Vec<_>>() != push.rejected {
                 objections.push(format!("{}: rejected differently from what was sent", push.about));
             }
         }
     }
-    let unknown = evidence.objects.keys().filter(|key| !known.contains(key));
+    let unknown = evidence.objects.iter().map(|(key, _)| key).filter(|key| !known.contains(key));
     objections.extend(unknown.map(|key| format!("{key}: was never sent")));
     objections
 }
@@ -193,7 +209,7 @@ fn alerts_in(message: &Value) -> Vec<SentAlert> {
 
 fn judge_messages(evidence: &Evidence, due: &BTreeMap<(String, String), ExpectedAlerts>) -> Vec<String> {
     let mut objections = Vec::new();
-    let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let mut ids: BTreeMap<(String, String), BTreeMap<String, i64>> = BTreeMap::new();
     let mut causes: BTreeMap<String, (String, String)> = BTreeMap::new();
     let mut readings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for message in &evidence.messages {
@@ -217,20 +233,34 @@ fn judge_messages(evidence: &Evidence, due: &BTreeMap<(String, String), Expected
             if causes.insert(id.clone(), cause.clone()).is_some_and(|before| before != cause) {
                 objections.push(format!("one id for two causes: {id}, {cause:?}"));
             }
-            ids.entry(cause).or_default().insert(id);
+            let ahead_s = message[AHEAD_S].as_i64().unwrap_or_default();
+            let first = ids.entry(cause).or_default().entry(id).or_insert(ahead_s);
+            *first = ahead_s.min(*first);
         }
     }
     let of_several = readings.iter().filter(|(_, readings)| readings.len() > 1);
     objections.extend(of_several.map(|(id, _)| format!("one id for several readings: {id}")));
     for (cause, ExpectedAlerts { least, most, .. }) in due {
-        let sent = ids.get(cause).map_or(0, BTreeSet::len);
+        let sent = ids.get(cause).map_or(0, BTreeMap::len);
         if sent < *least {
             objections.push(format!("{cause:?}: {sent} of {least} alerts were sent"));
         } else if sent > *most {
             objections.push(format!("{cause:?}: {sent} alerts were sent, at most {most} are expected"));
         }
     }
+    objections.extend(evidence.latest.iter().flat_map(|latest| late(&ids, latest)));
     objections
+}
+
+/// Alerts that left too late. No other alert of their zones can suppress `ammonia-lite` and `soap-low`.
+fn late(ids: &BTreeMap<(String, String), BTreeMap<String, i64>>, latest: &Latest) -> Vec<String> {
+    let late = ids.iter().flat_map(|(cause, sent)| {
+        let is_prompt = ["ammonia-lite", "soap-low"].contains(&cause.0.as_str());
+        let latest = if is_prompt { latest.prompt } else { latest.blocked };
+        let late = sent.values().filter(move |ahead_s| **ahead_s > latest.as_secs());
+        late.map(move |ahead_s| format!("{cause:?}: left after {ahead_s} s, and not after {latest:#}"))
+    });
+    late.collect()
 }
 
 /// The total of an accumulator.

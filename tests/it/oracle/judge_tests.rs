@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::oracle::function::undisturbed;
+use crate::oracle::aws::AHEAD_S;
+use crate::oracle::function::{RawDelivery, undisturbed};
 use crate::oracle::judge::{Evidence, judge};
 
 /// The expected objection, and a change that causes it.
 type Damage = (&'static str, fn(&mut Evidence));
 
-/// The first object below `folder`.
-fn key(evidence: &Evidence, folder: &str) -> String {
-    evidence.objects.keys().find(|key| key.starts_with(folder)).unwrap().clone()
+/// The first push below `folder`.
+fn object<'e>(evidence: &'e mut Evidence, folder: &str) -> &'e mut (String, String) {
+    evidence.objects.iter_mut().find(|(key, _)| key.starts_with(folder)).unwrap()
+}
+
+fn remove(evidence: &mut Evidence, folder: &str) {
+    let key = object(evidence, folder).0.clone();
+    evidence.objects.retain(|(other, _)| *other != key);
 }
 
 /// The first message with an alert of `rule`.
@@ -27,35 +33,26 @@ fn few(evidence: &mut Evidence) -> &mut Value {
 }
 
 const STORE_DAMAGES: [Damage; 6] = [
-    ("its readings are not stored", |evidence| {
-        let key = key(evidence, "raw");
-        evidence.objects.remove(&key);
-    }),
-    ("its rejections are not stored", |evidence| {
-        let key = key(evidence, "rejected");
-        evidence.objects.remove(&key);
-    }),
-    ("stored 2 times", |evidence| {
-        let key = key(evidence, "raw");
-        let copy = key.replace("raw/", "raw-undated/");
-        evidence.objects.insert(copy, evidence.objects[&key].clone());
+    ("its readings are not stored", |evidence| remove(evidence, "raw")),
+    ("its rejections are not stored", |evidence| remove(evidence, "rejected")),
+    ("stored under 2 keys", |evidence| {
+        let (key, text) = object(evidence, "raw").clone();
+        evidence.objects.push((key.replace("raw/", "raw-undated/"), text));
     }),
     ("stored differently from what was sent", |evidence| {
-        let key = key(evidence, "raw");
-        let text = evidence.objects.get_mut(&key).unwrap();
+        let text = &mut object(evidence, "raw").1;
         *text = text.lines().skip(1).map(|line| format!("{line}\n")).collect();
     }),
     ("rejected differently from what was sent", |evidence| {
-        let key = key(evidence, "rejected");
-        let text = evidence.objects.get_mut(&key).unwrap();
+        let text = &mut object(evidence, "rejected").1;
         *text = text.replace("undisturbed", "disturbed");
     }),
     ("was never sent", |evidence| {
-        evidence.objects.insert("raw/dt=2026-11-23/hh=10/0.ndjson.zst".into(), "{}\n".into());
+        evidence.objects.push(("raw/dt=2026-11-23/hh=10/0.ndjson.zst".into(), "{}\n".into()));
     }),
 ];
 
-const MESSAGE_DAMAGES: [Damage; 7] = [
+const MESSAGE_DAMAGES: [Damage; 9] = [
     ("0 of 1 alerts were sent", |evidence| {
         evidence.messages.retain(|message| message["alerts"][0]["rule"] != "soap-low");
     }),
@@ -81,6 +78,12 @@ const MESSAGE_DAMAGES: [Damage; 7] = [
     }),
     ("raised by a reading that was not stored", |evidence| {
         message(evidence, "soap-low")["alerts"][0]["reading"] = "0".repeat(64).into();
+    }),
+    ("left after 60 s", |evidence| {
+        message(evidence, "soap-low")[AHEAD_S] = 60.into();
+    }),
+    ("left after 7200 s", |evidence| {
+        message(evidence, "bin-full")[AHEAD_S] = 7_200.into();
     }),
     ("unexpected message", |evidence| {
         evidence.messages.push(json!({ "kind": "notice", "subject": "[NOTICE] Nothing arrives" }));
@@ -119,7 +122,7 @@ const RESPONSE_DAMAGES: [Damage; 4] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_judge_objects_to_each_kind_of_damage() {
-    let undisturbed = undisturbed().await.evidence;
+    let undisturbed = undisturbed(RawDelivery::Buffered).await.evidence;
     assert_eq!(judge(&undisturbed), [""; 0]);
     for (what, damage) in STORE_DAMAGES.iter().chain(&MESSAGE_DAMAGES).chain(&STATE_DAMAGES).chain(&RESPONSE_DAMAGES) {
         let mut evidence = undisturbed.clone();

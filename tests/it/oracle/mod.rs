@@ -26,6 +26,8 @@ const AFTER_A_LEASE: SignedDuration = SignedDuration::from_secs(62);
 const AFTER_ALL_BLOCKS: SignedDuration = SignedDuration::from_mins(17);
 /// Sweeps after which no message may be pending.
 const MAX_SWEEPS: usize = 20;
+/// Sweeps within which every message leaves that may: one per minute. The first one finds valid leases or no tokens.
+const SWEEPS: i32 = 3;
 
 /// The first seed: `ORACLE_SEED`, else the same one each time.
 fn first_seed() -> u64 {

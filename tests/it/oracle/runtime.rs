@@ -196,7 +196,7 @@ impl FunctionProcess {
         });
         let port = TestPort::new();
         port.open(move |request| Arc::clone(&api).respond(request));
-        let kill_signal = function.aws.register(&access_key);
+        let kill_signal = function.aws.register(&access_key, function.ahead.unwrap_or_default());
         let child = function.command(&access_key, port.port()).spawn().unwrap();
         Self { child, events, ready, kill_signal, _api: port }
     }
@@ -266,9 +266,10 @@ pub(crate) fn sweep_event() -> Value {
     json!({ "smartclean-push": "sweep" })
 }
 
-/// Delivers the messages of the queue until none waits, at most `rounds` times. As standard queues do, it delivers some messages
-/// twice.
+/// Delivers the records of the stream that are due, and the messages of the queue until none waits, at most `rounds` times. As
+/// standard queues do, it delivers some messages twice.
 pub(crate) async fn drain_queue(aws: &FakeAws, function: &Function, limit: Duration, rounds: usize) {
+    aws.with_state(|state| state.deliver_records(function.ahead.unwrap_or_default()));
     for round in 0..rounds {
         let Some(event) = aws.with_state(|state| state.queue.deliver()) else { return };
         let mut reply = function.invoke_within(limit, &event).await;

@@ -2,6 +2,7 @@
 //! refuses, and injects faults.
 
 mod dynamodb;
+mod firehose;
 mod s3;
 mod secrets;
 mod sns;
@@ -16,13 +17,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub(crate) use self::dynamodb::FakeDynamoDb;
+pub(crate) use self::firehose::{FakeFirehose, LONGEST_DELIVERY};
 pub(crate) use self::s3::{FakeS3, S3Object};
 pub(crate) use self::secrets::FakeSecrets;
-pub(crate) use self::sns::FakeSns;
+pub(crate) use self::sns::{AHEAD_S, FakeSns};
 pub(crate) use self::sqs::FakeSqs;
 use crate::oracle::faults::{Fault, FaultPlan, InjectedFault, Service};
 use crate::oracle::port::TestPort;
@@ -39,6 +42,8 @@ pub(crate) struct AwsRequest {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    /// How far the clock of the calling process is ahead.
+    ahead: SignedDuration,
 }
 
 impl AwsRequest {
@@ -54,12 +59,13 @@ impl AwsRequest {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+}
 
-    /// The access key, which identifies the calling process.
-    fn process(&self) -> String {
-        let credential = self.header("authorization").split("Credential=").nth(1).unwrap_or_default();
-        credential.split('/').next().unwrap_or_default().to_owned()
-    }
+/// The access key, which identifies the calling process.
+fn process(headers: &HeaderMap) -> &str {
+    let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let credential = header.split("Credential=").nth(1).unwrap_or_default();
+    credential.split('/').next().unwrap_or_default()
 }
 
 /// A response of a service.
@@ -87,6 +93,8 @@ pub(crate) struct AwsState {
     pub(crate) topic: FakeSns,
     pub(crate) queue: FakeSqs,
     pub(crate) secrets: FakeSecrets,
+    /// With `RawDelivery=buffered`.
+    pub(crate) stream: Option<FakeFirehose>,
 }
 
 impl AwsState {
@@ -98,6 +106,16 @@ impl AwsState {
             Service::Sns => self.topic.perform(request),
             Service::Sqs => self.queue.perform(request),
             Service::Secrets => self.secrets.perform(request),
+            Service::Firehose => self.stream.as_mut().expect("no stream: RawDelivery=direct").perform(request),
+        }
+    }
+
+    /// Writes the records of the stream that are due to the bucket.
+    pub(crate) fn deliver_records(&mut self, ahead: SignedDuration) {
+        let Some(stream) = &mut self.stream else { return };
+        for (key, bytes) in stream.deliver(ahead) {
+            self.bucket.create(&key, bytes, Vec::new());
+            (0..stream.events()).for_each(|_| self.queue.notify(&s3::notification(&key)));
         }
     }
 }
@@ -113,15 +131,16 @@ pub(crate) struct FakeAws {
     pub(crate) faults: FaultPlan,
     state: Mutex<AwsState>,
     ports: HashMap<Service, TestPort>,
-    /// The kill signals of the processes, by access key.
-    processes: Mutex<HashMap<String, Arc<Notify>>>,
+    /// The kill signals of the processes and how far their clocks are ahead, by access key.
+    processes: Mutex<HashMap<String, (Arc<Notify>, SignedDuration)>>,
 }
 
 impl FakeAws {
-    /// Starts all services, without content.
-    pub(crate) fn start() -> Arc<Self> {
+    /// Starts all services, without content. With a seed for its random deliveries, there is a stream.
+    pub(crate) fn start(stream: Option<u64>) -> Arc<Self> {
         let ports = Service::ALL.into_iter().map(|service| (service, TestPort::new())).collect();
-        let (state, processes) = (Mutex::default(), Mutex::default());
+        let state = Mutex::new(AwsState { stream: stream.map(FakeFirehose::new), ..AwsState::default() });
+        let processes = Mutex::default();
         let aws = Arc::new(Self { faults: FaultPlan::new(), state, ports, processes });
         Service::ALL.into_iter().for_each(|service| aws.open(service));
         aws
@@ -140,17 +159,20 @@ impl FakeAws {
             Service::Sns => "SNS",
             Service::Sqs => "SQS",
             Service::Secrets => "SECRETS_MANAGER",
+            Service::Firehose => "FIREHOSE",
         };
         let url = |(service, port): (&Service, &TestPort)| {
             (format!("AWS_ENDPOINT_URL_{}", name(*service)), format!("http://127.0.0.1:{}", port.port()))
         };
-        self.ports.iter().map(url).collect()
+        let stream = self.with_state(|state| state.stream.is_some());
+        let stream = stream.then(|| ("FIREHOSE_STREAM".to_owned(), firehose::STREAM.to_owned()));
+        self.ports.iter().map(url).chain(stream).collect()
     }
 
     /// Registers a process, and returns its kill signal.
-    pub(crate) fn register(&self, access_key: &str) -> Arc<Notify> {
+    pub(crate) fn register(&self, access_key: &str, ahead: SignedDuration) -> Arc<Notify> {
         let signal = Arc::new(Notify::new());
-        self.processes.lock().unwrap().insert(access_key.to_owned(), Arc::clone(&signal));
+        self.processes.lock().unwrap().insert(access_key.to_owned(), (Arc::clone(&signal), ahead));
         signal
     }
 
@@ -191,7 +213,9 @@ impl FakeAws {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| ClosedByTest)?.to_bytes();
         let path = parts.uri.path().to_owned();
-        let request = AwsRequest { method: parts.method, path, headers: parts.headers, body };
+        let process = self.processes.lock().unwrap().get(process(&parts.headers)).cloned();
+        let ahead = process.as_ref().map_or(SignedDuration::ZERO, |(_, ahead)| *ahead);
+        let request = AwsRequest { method: parts.method, path, headers: parts.headers, body, ahead };
         let perform = || self.with_state(|state| state.perform(service, &request));
         let Some(InjectedFault { fault, is_performed }) = self.faults.next(service) else { return Ok(perform()) };
         match fault {
@@ -211,8 +235,8 @@ impl FakeAws {
                 if is_performed {
                     perform();
                 }
-                if fault == Fault::Killed {
-                    self.kill(&request.process());
+                if let (Fault::Killed, Some((signal, _))) = (fault, process) {
+                    signal.notify_one();
                 }
                 pending().await
             }
@@ -225,12 +249,6 @@ impl FakeAws {
             Fault::Throttled | Fault::ClockWrong | Fault::Expired => return Ok(refusal(service, fault)),
         }
         Ok(perform())
-    }
-
-    fn kill(&self, process: &str) {
-        if let Some(signal) = self.processes.lock().unwrap().get(process) {
-            signal.notify_one();
-        }
     }
 
     fn close_for_a_while(self: &Arc<Self>, service: Service) {
@@ -275,6 +293,8 @@ fn refusal(service: Service, fault: Fault) -> AwsResponse {
         (Service::Sns, ClockWrong) => sns::refusal(403, "SignatureDoesNotMatch"),
         (Service::Sns, Expired) => sns::refusal(403, "ExpiredToken"),
         (Service::Sns, _) => sns::refusal(500, "InternalError"),
+        // https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecord.html
+        (Service::Firehose, Throttled) => json_refusal(503, "ServiceUnavailableException"),
         (Service::DynamoDb, Throttled) => json_refusal(400, "ProvisionedThroughputExceededException"),
         (_, Throttled) => json_refusal(400, "ThrottlingException"),
         (_, ClockWrong) => json_refusal(400, "InvalidSignatureException"),

@@ -50,19 +50,23 @@ impl FakeS3 {
         if request.header("if-none-match") == "*" && self.objects.contains_key(key) {
             return refusal(412, "PreconditionFailed");
         }
-        self.writes += 1;
         let of_metadata = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), value.to_str().ok()?.to_owned()))
         };
         let metadata = request.headers.iter().filter_map(of_metadata).collect();
-        let object = S3Object { bytes: request.body.clone(), metadata, version: self.writes };
-        let mut response = response(200, "application/xml", "");
-        response.headers_mut().insert("etag", object.tag());
-        self.objects.insert(key.to_owned(), object);
+        self.create(key, request.body.clone(), metadata);
         if key.starts_with("raw") {
             queue.notify(&notification(key));
         }
+        let mut response = response(200, "application/xml", "");
+        response.headers_mut().insert("etag", self.objects[key].tag());
         response
+    }
+
+    /// Creates or replaces an object.
+    pub(super) fn create(&mut self, key: &str, bytes: Bytes, metadata: Vec<(String, String)>) {
+        self.writes += 1;
+        self.objects.insert(key.to_owned(), S3Object { bytes, metadata, version: self.writes });
     }
 
     fn get(&self, key: &str, request: &AwsRequest) -> AwsResponse {
@@ -89,7 +93,7 @@ impl S3Object {
 }
 
 /// The notification of a new object, with the key form-encoded.
-fn notification(key: &str) -> String {
+pub(super) fn notification(key: &str) -> String {
     let key = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string().replace("%2F", "/");
     let record = json!({
         "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",

@@ -11,8 +11,10 @@ use super::{AwsRequest, AwsResponse, response};
 const MAX_ENTRIES: usize = 10;
 /// Most bytes of them together.
 const MAX_BYTES: usize = 256 * 1024;
+/// The member of a message that says how many seconds its sender's clock was ahead.
+pub(crate) const AHEAD_S: &str = "oracle_ahead_s";
 
-/// The accepted messages, in order.
+/// The accepted messages, in order, with [`AHEAD_S`].
 #[derive(Debug, Default)]
 pub(crate) struct FakeSns {
     sent: Vec<Value>,
@@ -74,7 +76,7 @@ impl FakeSns {
     fn handle(&mut self, request: &AwsRequest, is_accepted: impl Fn(usize) -> bool) -> AwsResponse {
         let form = form(&request.body);
         match form.get("Action").map(String::as_str) {
-            Some("PublishBatch") => self.publish(&entries(&form), is_accepted),
+            Some("PublishBatch") => self.publish(&entries(&form), request.ahead.as_secs(), is_accepted),
             Some("GetTopicAttributes") => {
                 let entry = |name: &str| format!("<entry><key>{name}</key><value>1</value></entry>");
                 let both = entry("SubscriptionsConfirmed") + &entry("SubscriptionsPending");
@@ -84,7 +86,7 @@ impl FakeSns {
         }
     }
 
-    fn publish(&mut self, entries: &[SnsEntry], is_accepted: impl Fn(usize) -> bool) -> AwsResponse {
+    fn publish(&mut self, entries: &[SnsEntry], ahead_s: i64, is_accepted: impl Fn(usize) -> bool) -> AwsResponse {
         let size: usize = entries.iter().flat_map(|entry| entry.values()).map(String::len).sum();
         match entries.len() {
             0 => return refusal(400, "EmptyBatchRequest"),
@@ -96,7 +98,9 @@ impl FakeSns {
         for (index, entry) in entries.iter().enumerate() {
             let id = &entry["Id"];
             if is_accepted(index) {
-                self.sent.push(facts(entry));
+                let mut message = facts(entry);
+                message[AHEAD_S] = ahead_s.into();
+                self.sent.push(message);
                 successful += &format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
             } else {
                 failed += &format!(

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::deployment::{Deployment, FUNCTION_TIMEOUT};
+use super::deployment::{Deployment, FUNCTION_TIMEOUT, RawDelivery};
 use crate::oracle::faults::{Fault, Service};
 use crate::oracle::ledger::{Producer, ReceiverClock};
 
@@ -10,8 +10,8 @@ use crate::oracle::ledger::{Producer, ReceiverClock};
 pub(super) const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(2);
 
 /// A deployment whose processes have different clocks.
-pub(super) async fn clocks() -> Deployment {
-    let deployment = Deployment::new("wrong clocks");
+pub(super) async fn clocks(delivery: RawDelivery) -> Deployment {
+    let deployment = Deployment::new("wrong clocks", delivery);
     let minutes = SignedDuration::from_mins;
     for (about, ahead, clock) in [
         ("four minutes ahead", minutes(4), ReceiverClock::Correct),

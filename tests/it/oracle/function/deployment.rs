@@ -1,22 +1,25 @@
 //! A deployed function with fakes of AWS, and the ledger of its pushes.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::oracle::aws::{AwsState, FakeAws};
-use crate::oracle::judge::Evidence;
+use crate::oracle::aws::{AwsState, FakeAws, LONGEST_DELIVERY, S3Object};
+use crate::oracle::judge::{Evidence, Latest};
 use crate::oracle::ledger::{Ledger, Push, RecordedResponse};
 use crate::oracle::runtime::{Function, drain_queue, sweep_event};
 use crate::oracle::verdict::Verdict;
-use crate::oracle::{AFTER_A_LEASE, AFTER_ALL_BLOCKS, MAX_SWEEPS};
+use crate::oracle::{AFTER_A_LEASE, AFTER_ALL_BLOCKS, MAX_SWEEPS, SWEEPS, first_seed};
 use crate::support::{PASSWORD, USERNAME, basic};
 
 /// The function's timeout, as in template.yaml.
@@ -25,11 +28,33 @@ pub(super) const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 const QUIET_AFTER: SignedDuration = SignedDuration::from_mins(60);
 /// Deliveries of the queue: more than the most for one message.
 const ROUNDS: usize = 200;
+/// Times at which records of the stream are delivered after all faults.
+const DELIVERIES: i32 = 3;
+
+/// The parameter of the same name in template.yaml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RawDelivery {
+    /// A push is an object.
+    Direct,
+    /// A push is a record of a stream, which writes several of them as one object.
+    Buffered,
+}
+
+impl RawDelivery {
+    pub(crate) const ALL: [Self; 2] = [Self::Direct, Self::Buffered];
+}
+
+impl fmt::Display for RawDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Direct { "direct" } else { "buffered" })
+    }
+}
 
 /// A deployed function with fakes of AWS.
 #[derive(Debug)]
 pub(super) struct Deployment {
     pub(super) name: String,
+    pub(super) delivery: RawDelivery,
     pub(super) aws: Arc<FakeAws>,
     pub(super) function: Function,
     ledger: Mutex<Ledger>,
@@ -37,11 +62,17 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    pub(super) fn new(name: &str) -> Self {
-        let aws = FakeAws::start();
-        let function = Function::new(&aws, name);
+    pub(super) fn new(name: &str, delivery: RawDelivery) -> Self {
+        Self::with_seed(name, delivery, first_seed())
+    }
+
+    /// A deployment whose deliveries of the stream follow from a seed.
+    pub(super) fn with_seed(name: &str, delivery: RawDelivery, seed: u64) -> Self {
+        let name = format!("{name}, {delivery}");
+        let aws = FakeAws::start((delivery == RawDelivery::Buffered).then_some(seed));
+        let function = Function::new(&aws, &name.replace(',', ""));
         let (ledger, requests) = (Mutex::default(), AtomicUsize::default());
-        Self { name: name.to_owned(), aws, function, ledger, requests }
+        Self { name, delivery, aws, function, ledger, requests }
     }
 
     /// Adds pushes to the ledger, and returns their indices.
@@ -83,7 +114,7 @@ impl Deployment {
         self.ledger.lock().unwrap().responses.push(RecordedResponse { push: index, status, body, is_safe });
     }
 
-    /// Delivers the messages of the queue, and sends the event of the schedule.
+    /// Delivers the records of the stream that are due and the messages of the queue, and sends the event of the schedule.
     pub(super) async fn catch_up(&self, function: &Function, limit: Duration, rounds: usize) {
         drain_queue(&self.aws, function, limit, rounds).await;
         // A sweep that fails has no consequence: the next one does its work.
@@ -95,37 +126,48 @@ impl Deployment {
         self.aws.end_outage();
         self.catch_up(&self.function, FUNCTION_TIMEOUT, ROUNDS).await;
         self.function.stop_idle();
-        let mut ahead = later + AFTER_ALL_BLOCKS;
+        let mut ahead = later;
+        if self.delivery == RawDelivery::Buffered {
+            for _ in 0..DELIVERIES {
+                ahead += LONGEST_DELIVERY / DELIVERIES;
+                self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
+            }
+        }
+        let prompt = ahead + AFTER_A_LEASE * SWEEPS;
+        for _ in 0..SWEEPS {
+            if self.count_with("outbox") > 0 {
+                ahead += AFTER_A_LEASE;
+                self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
+            }
+        }
+        ahead += AFTER_ALL_BLOCKS;
+        let latest = Latest { prompt, blocked: ahead + AFTER_A_LEASE * SWEEPS };
         // On a slow machine, a sweep may not record all messages as sent in time, and the next one sends them again.
         for _ in 0..MAX_SWEEPS {
             self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
-            if self.unsent() == 0 {
+            if self.count_with("outbox") + self.count_with("suppressed") == 0 {
                 break;
             }
             ahead += AFTER_A_LEASE;
         }
-        Verdict::new(&self.name, Evidence { may_notice_silence: ahead >= QUIET_AFTER, ..self.evidence() })
+        let may_notice_silence = ahead >= QUIET_AFTER;
+        Verdict::new(&self.name, Evidence { may_notice_silence, latest: Some(latest), ..self.evidence() })
     }
 
-    /// The number of zones with pending or suppressed messages.
-    fn unsent(&self) -> usize {
+    /// The number of zones with pending or suppressed messages: the member `name`.
+    fn count_with(&self, name: &str) -> usize {
         let documents = self.aws.with_state(|state| state.table.documents());
-        let is_pending = |document: &Value| document.get("outbox").is_some() || document.get("suppressed").is_some();
-        documents.values().filter(|(document, _)| is_pending(document)).count()
+        documents.values().filter(|(document, _)| document.get(name).is_some()).count()
     }
 
     fn evidence(&self) -> Evidence {
         let ledger = self.ledger.lock().unwrap().clone();
         self.aws.with_state(|state| {
-            let unpacked = |(key, stored): (&String, &crate::oracle::aws::S3Object)| {
-                let text = String::from_utf8(zstd::decode_all(&*stored.bytes).unwrap()).unwrap();
-                (key.clone(), text)
-            };
             let documents: BTreeMap<String, Value> =
                 state.table.documents().into_iter().map(|(key, (document, _))| (key, document)).collect();
             Evidence {
                 ledger,
-                objects: state.bucket.objects().iter().map(unpacked).collect(),
+                objects: state.bucket.objects().iter().flat_map(|(key, object)| pushes(key, object)).collect(),
                 documents,
                 messages: state.topic.sent().to_vec(),
                 unprocessed: state
@@ -133,21 +175,40 @@ impl Deployment {
                     .bodies()
                     .chain(state.queue.dead().iter().map(String::as_str))
                     .map(str::to_owned)
+                    .chain(
+                        state.stream.iter().filter(|stream| stream.waiting() > 0).map(|stream| format!("{stream:?}")),
+                    )
                     .collect(),
+                latest: None,
                 may_notice_silence: false,
             }
         })
     }
 }
 
-/// Whether both readings and rejections of a push are in the bucket or in the queue.
+/// The keys and texts of the pushes of an object.
+fn pushes(key: &str, S3Object { bytes, .. }: &S3Object) -> Vec<(String, String)> {
+    if !key.ends_with(".gz") {
+        return vec![(key.to_owned(), String::from_utf8(zstd::decode_all(&**bytes).unwrap()).unwrap())];
+    }
+    let mut text = String::new();
+    GzDecoder::new(&**bytes).read_to_string(&mut text).unwrap();
+    let push = |line| {
+        let push: Value = serde_json::from_str(line).unwrap();
+        let readings = push["readings"].as_array().unwrap().iter().map(|reading| reading.as_str().unwrap());
+        (push["key"].as_str().unwrap().to_owned(), readings.flat_map(|reading| [reading, "\n"]).collect())
+    };
+    text.lines().map(push).collect()
+}
+
+/// Whether both readings and rejections of a push are in the bucket, the stream or the queue.
 fn is_safe(state: &AwsState, push: &Push) -> bool {
     let end = format!("/{}.ndjson.zst", push.batch);
     let is_at = |folder: &str, key: &str| key.starts_with(folder) && key.ends_with(&end);
     let queued: Vec<String> = state.queue.bodies().filter_map(queued_key).collect();
-    let is_stored = |folder: &str| {
-        state.bucket.objects().keys().any(|key| is_at(folder, key)) || queued.iter().any(|key| is_at(folder, key))
-    };
+    let buffered = state.stream.iter().flat_map(|stream| stream.kept());
+    let keys: Vec<&String> = state.bucket.objects().keys().chain(&queued).chain(buffered).collect();
+    let is_stored = |folder: &str| keys.iter().any(|key| is_at(folder, key));
     (push.items.is_empty() || is_stored("raw")) && (push.rejected.is_empty() || is_stored("rejected/"))
 }
 

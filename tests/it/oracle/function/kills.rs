@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::deployment::{Deployment, FUNCTION_TIMEOUT};
+use super::deployment::{Deployment, FUNCTION_TIMEOUT, RawDelivery};
 use crate::oracle::faults::{Fault, Service};
 use crate::oracle::ledger::Producer;
 use crate::oracle::runtime::{Function, drain_queue, sweep_event};
@@ -25,8 +25,8 @@ async fn calls(deployment: &Deployment, function: &Function, work: impl AsyncFn(
 }
 
 /// A deployment whose process was killed at each call of a push, and during its start. Also returns the number of calls.
-pub(super) async fn pushes() -> (Deployment, usize) {
-    let deployment = Deployment::new("killed in a push");
+pub(super) async fn pushes(delivery: RawDelivery) -> (Deployment, usize) {
+    let deployment = Deployment::new("killed in a push", delivery);
     let mut producer = Producer::new("killed");
     let first = deployment.add([producer.push()]);
     let calls = calls(&deployment, &deployment.function, async |_| deployment.push(&first).await).await;
@@ -64,8 +64,8 @@ pub(super) async fn pushes() -> (Deployment, usize) {
 
 /// A deployment whose process was killed at each call of a sweep and of handling the queue, with clocks that are more and more
 /// ahead. Also returns how far the last one is ahead.
-pub(super) async fn sweeps() -> (Deployment, SignedDuration) {
-    let deployment = Deployment::new("killed in a sweep");
+pub(super) async fn sweeps(delivery: RawDelivery) -> (Deployment, SignedDuration) {
+    let deployment = Deployment::new("killed in a sweep", delivery);
     let mut producer = Producer::new("killed");
     let mut ahead = LEASE;
     let unsent = async |producer: &mut Producer| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::deployment::{Deployment, FUNCTION_TIMEOUT};
+use super::deployment::{Deployment, FUNCTION_TIMEOUT, RawDelivery};
 use crate::oracle::faults::{Fault, Service};
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::Verdict;
@@ -49,10 +49,10 @@ impl Cell {
     fn promised(&self) -> Option<StatusCounts> {
         match (self.service, self.fault) {
             (_, Fault::OutOfTime) => None,
-            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
+            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns | Service::Firehose, _) => {
                 Some(StatusCounts { ok: DURING, ..StatusCounts::default() })
             }
-            // The bucket fails too in the first case, and in the second no client can be authenticated.
+            // The bucket and the stream fail too in the first case, and in the second no client can be authenticated.
             (Service::Sqs | Service::Secrets, _) => {
                 Some(StatusCounts { unavailable: DURING, ..StatusCounts::default() })
             }
@@ -72,8 +72,8 @@ impl Cell {
 }
 
 /// A deployment with each fault of one service in turn.
-pub(super) async fn row(service: Service) -> (Deployment, Vec<Cell>) {
-    let deployment = Deployment::new(&format!("{service}"));
+pub(super) async fn row(service: Service, delivery: RawDelivery) -> (Deployment, Vec<Cell>) {
+    let deployment = Deployment::new(&format!("{service}"), delivery);
     let mut cells = Vec::new();
     for fault in Fault::of(service) {
         cells.push(cell(&deployment, service, fault).await);
@@ -91,8 +91,8 @@ async fn cell(deployment: &Deployment, service: Service, fault: Fault) -> Cell {
     }
     let mut faults = vec![(service, fault)];
     if service == Service::Sqs {
-        // The queue only gets objects that the bucket does not accept.
-        faults.push((Service::S3, Fault::Throttled));
+        // The queue only gets objects that neither the stream nor the bucket accepts.
+        faults.extend([(Service::S3, Fault::Throttled), (Service::Firehose, Fault::Throttled)]);
     }
     // Without tokens, nothing would be published.
     deployment.aws.with_state(|state| state.table.refill());

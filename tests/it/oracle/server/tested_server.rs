@@ -180,6 +180,7 @@ impl TestedServer {
             documents: documents(&self.data),
             messages,
             unprocessed,
+            latest: None,
             may_notice_silence: false,
         }
     }
