@@ -2,37 +2,38 @@
 //!
 //! With `RawDelivery=buffered`, a push is one record of an Amazon Data Firehose stream, which concatenates records and writes them
 //! to the bucket. A record has the key that the push would have as an object of its own, so that a repeated push is found by its
-//! key. Firehose delivers a record at least once.
+//! key. Its readings are JSON strings, so that a query in SQL gets their text unchanged: `json_extract` of objects would write them
+//! anew. Firehose delivers a record at least once.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
 
 /// The suffix of the keys of buffered objects.
 pub const BUFFERED_EXTENSION: &str = ".ndjson.gz";
+/// Largest record of a Firehose stream, in bytes: <https://docs.aws.amazon.com/firehose/latest/dev/limits.html>.
+const MAX_RECORD: usize = 1_000 << 10;
 
 /// A push as one line.
 #[derive(Serialize, Deserialize)]
-struct BufferedPush<'p> {
+struct RecordLine<'p> {
     key: Cow<'p, ObjectKey>,
     received: jiff::Timestamp,
     request_id: Cow<'p, str>,
     source: Cow<'p, str>,
     /// The text of each reading, unchanged.
     #[serde(borrow)]
-    readings: Vec<&'p RawValue>,
+    readings: Vec<Cow<'p, str>>,
 }
 
 /// Serializes an object of readings as one line of JSON, which ends with a line feed.
 ///
 /// # Errors
-/// If a line of the object is not JSON, for example because it holds rejections that are damaged. A retry does not help: store the
-/// object by itself.
+/// If the line is larger than a record of Firehose, 1,000 KiB. A retry does not help: store the object by itself.
 ///
 /// # Examples
 /// ```
@@ -47,39 +48,64 @@ struct BufferedPush<'p> {
 /// let object = Object::of_readings(BatchId::of(b"[]"), &[Reading::read(r#"{"unixT" : 1654063185904}"#)?], metadata);
 /// let record = String::from_utf8(to_record(&object)?)?;
 /// assert!(record.starts_with(r#"{"key":"raw/dt=2022-06-01/hh=05/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst","#));
-/// assert!(record.ends_with("\"readings\":[{\"unixT\" : 1654063185904}]}\n"));
+/// assert!(record.ends_with("r1\",\"source\":\"203.0.113.7\",\"readings\":[\"{\\\"unixT\\\" : 1654063185904}\"]}\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>> {
+    // The size is known before the text is in memory: a push can have 64 MiB.
+    let too_large = || io::Error::other("the push is larger than a record");
+    if zstd::bulk::Decompressor::upper_bound(bytes).is_none_or(|size| size > MAX_RECORD) {
+        return Err(too_large());
+    }
     let lines = unpack(bytes)?;
-    let push = BufferedPush {
+    let push = RecordLine {
         key: Cow::Borrowed(key),
         received: metadata.received,
         request_id: Cow::Borrowed(&metadata.request_id),
         source: Cow::Borrowed(&metadata.source),
-        readings: lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?,
+        readings: lines.lines().map(Cow::Borrowed).collect(),
     };
     let mut record = serde_json::to_vec(&push)?;
     record.push(b'\n');
-    Ok(record)
+    if record.len() > MAX_RECORD { Err(too_large()) } else { Ok(record) }
 }
 
-/// The pushes of a buffered object, each as an object of its own, in the order in which Firehose received them. A push may be in it
-/// twice.
+/// A push of a buffered object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferedPush {
+    /// The key that it would have as an object of its own.
+    pub key: ObjectKey,
+    /// Its metadata.
+    pub metadata: Metadata,
+    /// The text of its readings, one line each.
+    pub lines: String,
+}
+
+/// The pushes of a buffered object, in the order in which Firehose received them. A push may be in it twice.
 ///
 /// # Errors
 /// If the bytes are not gzip, or a line is not a record. A retry does not help.
-pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+pub fn read_pushes(bytes: &[u8]) -> io::Result<Vec<BufferedPush>> {
     let mut text = String::new();
     MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
-    let object = |line| {
-        let BufferedPush { key, received, request_id, source, readings } = serde_json::from_str(line)?;
+    let push = |line| {
+        let RecordLine { key, received, request_id, source, readings } = serde_json::from_str(line)?;
         let (request_id, source) = (request_id.into_owned(), source.into_owned());
         let metadata = Metadata { received, request_id, source, lines: readings.len() };
-        let bytes = pack_lines(readings.iter().map(|reading| reading.get()));
-        Ok(Object { key: key.into_owned(), bytes, metadata })
+        let lines = readings.iter().flat_map(|reading| [&**reading, "\n"]).collect();
+        Ok(BufferedPush { key: key.into_owned(), metadata, lines })
     };
-    text.lines().map(object).collect()
+    text.lines().map(push).collect()
+}
+
+/// The pushes of [`read_pushes`], each as an object of its own.
+///
+/// # Errors
+/// See [`read_pushes`].
+pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+    let object =
+        |push: BufferedPush| Object { key: push.key, bytes: pack_lines(push.lines.lines()), metadata: push.metadata };
+    Ok(read_pushes(bytes)?.into_iter().map(object).collect())
 }
 
 #[cfg(test)]
@@ -127,6 +153,14 @@ mod tests {
         assert_eq!(unpack_pushes(&gzip(&[&records.concat()])).unwrap(), objects);
         let members: Vec<_> = records.iter().map(Vec::as_slice).collect();
         assert_eq!(unpack_pushes(&gzip(&members)).unwrap(), objects, "in several members of gzip");
+    }
+
+    #[test]
+    fn a_push_that_is_larger_than_a_record_is_refused() {
+        let of = |bytes: usize| to_record(&object(&format!(r#"[{{"v":"{}"}}]"#, "x".repeat(bytes))).unwrap());
+        let overhead = of(1).unwrap().len() - 1;
+        assert_eq!(of(MAX_RECORD - overhead).unwrap().len(), MAX_RECORD);
+        assert!(of(MAX_RECORD - overhead + 1).is_err() && of(MAX_RECORD).is_err() && of(3 * MAX_RECORD).is_err());
     }
 
     #[test]
