@@ -37,6 +37,8 @@ pub struct FunctionConfig {
     pub state_table: String,
     /// `RETRY_QUEUE_URL`: the queue for objects that could not be stored.
     pub retry_queue_url: String,
+    /// `FIREHOSE_STREAM`: the name of the stream that takes pushes before the bucket does.
+    pub firehose_stream: Option<String>,
     /// `HEARTBEAT_URL`: the URL that each sweep calls while messages are delivered, so that an external service notices if sweeps stop. An invalid one is
     /// ignored: an optional service must not stop pushes.
     pub heartbeat_url: Option<Uri>,
@@ -120,6 +122,7 @@ impl FunctionConfig {
             signing_key_secret_arn: variables.optional("SIGNING_KEY_SECRET_ARN"),
             state_table: variables.required("STATE_TABLE"),
             retry_queue_url: variables.required("RETRY_QUEUE_URL"),
+            firehose_stream: variables.optional("FIREHOSE_STREAM"),
             heartbeat_url,
             auth_methods: auth_methods.clone().unwrap_or_default(),
         };
@@ -180,6 +183,13 @@ mod tests {
         );
         let message = read(&[("AUTH_METHODS", "basic,oauht")]).unwrap_err();
         assert!(message.contains("AUTH_METHODS: unknown auth method \"oauht\""), "{message}");
+    }
+
+    #[test]
+    fn an_empty_stream_is_none() {
+        assert_eq!(read(&[]).unwrap().firehose_stream, None);
+        assert_eq!(read(&[("FIREHOSE_STREAM", "")]).unwrap().firehose_stream, None);
+        assert_eq!(read(&[("FIREHOSE_STREAM", "pushes")]).unwrap().firehose_stream.as_deref(), Some("pushes"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use lambda_runtime::Error;
 use smartclean_push::adapters::aws::heartbeat::Heartbeat;
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{
-    self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
-    sqs::SqsFallbackQueue,
+    self, dynamodb::DynamoStore, firehose::BufferedStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader,
+    sns::SnsPublisher, sqs::SqsFallbackQueue,
 };
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
@@ -17,7 +17,7 @@ use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, EventResponse};
 use smartclean_push::http::{App, Authenticator};
-use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::ingest::ports::{CredentialSource as _, RawStore, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry::{self, MEASURED};
 
@@ -38,13 +38,22 @@ async fn main() -> Result<(), Error> {
         .with_signing_key(config.signing_key_secret_arn);
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
+    let bucket = S3RawStore::new(s3, config.raw_bucket);
+    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let objects = StoreWithFallback::new(bucket.clone(), queue);
 
     // Rules, credentials and connections are loaded before the first request, while Lambda gives a whole processor. A failure
     // is logged, and retried when they are needed.
     let now = Timestamp::now();
     let state = DynamoStore::new(aws::dynamodb::client(&sdk), config.state_table);
-    let (_, _, (), ()) =
-        tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
+    let store = async {
+        let Some(stream) = config.firehose_stream else { return Box::new(objects) as Box<dyn RawStore> };
+        let buffered = BufferedStore::new(&sdk, stream, objects);
+        buffered.connect().await;
+        Box::new(buffered)
+    };
+    let (store, ..) =
+        tokio::join!(store, rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
     if let Ok(known) = credentials.current(now).await
         && let Some(lack) = known.missing_for(config.auth_methods)
@@ -56,10 +65,8 @@ async fn main() -> Result<(), Error> {
     let start_ms = started.elapsed().as_secs_f64() * 1000.0;
     tracing::info!(target: MEASURED, cold_starts = 1, start_ms, version = smartclean_push::VERSION, "started");
 
-    let bucket = S3RawStore::new(s3, config.raw_bucket);
-    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let ingest = Ingest::new(Environment {
-        store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
+        store,
         journal: None,
         state: Box::new(state),
         rate_limit: None,

@@ -110,17 +110,25 @@ impl Evaluator<'_> {
         &self,
         projects: &KnownProjects,
         loaded: LoadedZones<'_, '_>,
-        received: Timestamp,
     ) -> EvaluatedZones {
         let LoadedZones { zones, documents, repeated, .. } = loaded;
         let evaluate_zone = |zone: &str, state: ZoneState| {
             let readings = zones.get(zone).map(Vec::as_slice).unwrap_or_default();
-            evaluate(self.rules, state, readings, received, self.now)
+            let mut all = Evaluation { state, ..Evaluation::default() };
+            for push in readings.chunk_by(|(one, _), (other, _)| one == other) {
+                let (received, readings): (Vec<_>, Vec<_>) = push.iter().copied().unzip();
+                let Evaluation { state, messages, stats } =
+                    evaluate(self.rules, all.state, &readings, received[0], self.now);
+                all.state = state;
+                all.messages.extend(messages);
+                all.stats += stats;
+            }
+            all
         };
         let evaluate_zone: ZoneChange<'_> = &evaluate_zone;
         let changes = zones.iter().zip(documents).map(|((key, readings), document)| {
             let change = async move {
-                if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
+                if let (0, Some(source)) = (document.version, readings.first().map(|(_, reading)| &reading.source)) {
                     // Records the project before the zone is written, so that a cleaning finds every zone.
                     if let Some(zone) = &source.zone {
                         projects.record(self.store, zone, source.project.as_deref().unwrap_or_default()).await?;
@@ -283,10 +291,19 @@ async fn run_concurrently<T>(
     (done, failure)
 }
 
+/// The readings of a push.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceivedReadings<'r, 't> {
+    /// When the push was first received.
+    pub(super) received: Timestamp,
+    pub(super) readings: &'r [Reading<'t>],
+}
+
 /// Readings to which a rule applies, by zone, and the state documents of these zones.
 pub(super) struct LoadedZones<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
-    zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
+    /// Each reading with its receipt, in the order of the pushes.
+    zones: BTreeMap<String, Vec<(Timestamp, &'r Reading<'t>)>>,
     documents: Vec<StateDocument>,
     /// Number of readings that repeat the text of an earlier one of the same push. They are not in `zones`.
     repeated: usize,
@@ -297,21 +314,23 @@ impl<'r, 't> LoadedZones<'r, 't> {
     pub(super) async fn load(
         store: &dyn StateStore,
         rules: Arc<RuleSet>,
-        readings: &'r [Reading<'t>],
+        pushes: &[ReceivedReadings<'r, 't>],
     ) -> Result<Self, UnavailableError> {
-        let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
-        let mut texts = HashSet::with_capacity_and_hasher(readings.len(), RandomState::default());
+        let mut zones: HashMap<ZoneKey<'_>, Vec<(Timestamp, &Reading<'_>)>, RandomState> = HashMap::default();
         let mut repeated = 0;
-        for reading in readings {
-            if texts.insert(reading.text) {
-                zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
-            } else {
-                repeated += 1;
+        for ReceivedReadings { received, readings } in pushes {
+            let mut texts = HashSet::with_capacity_and_hasher(readings.len(), RandomState::default());
+            for reading in *readings {
+                if texts.insert(reading.text) {
+                    zones.entry(ZoneKey::of(&reading.source)).or_default().push((*received, reading));
+                } else {
+                    repeated += 1;
+                }
             }
         }
         zones.retain(|_, readings| {
             let mut policies = Policies::new(&rules);
-            readings.retain(|reading| policies.has_rules_for(&reading.source));
+            readings.retain(|(_, reading)| policies.has_rules_for(&reading.source));
             !readings.is_empty()
         });
         let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();

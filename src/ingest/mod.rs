@@ -33,8 +33,10 @@ use tokio::sync::watch;
 use self::decode::{DecodeError, Encoding, decode};
 pub use self::dispatcher::{ChannelReport, Delivery, OUTBOX_CLEANUP_TIMEOUT};
 use self::dispatcher::{ChannelReports, Dispatcher};
-use self::evaluator::{Evaluator, LoadedZones, OutboxMessage};
-use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
+use self::evaluator::{Evaluator, LoadedZones, OutboxMessage, ReceivedReadings};
+use self::ports::{
+    AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, StoredPush, UnavailableError, within,
+};
 use self::projects::{KnownProjects, known_projects};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
 pub use self::replay::{Replay, Replayed, RereadRejection, reread};
@@ -238,19 +240,20 @@ impl Ingest {
             }
         };
         let batch = items.read();
+        let push = [ReceivedReadings { received: request.received, readings: &batch.readings }];
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot. State is prefetched while the
         // object is written. If it changes in between, the compare-and-swap fails and it is loaded again.
         let storing = async {
             let began = Instant::now();
             (self.store(id, &batch, request).await, began.elapsed())
         };
-        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, now));
+        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&push, now));
         let stored = stored?;
         if let Some(Rejection { part, reason, .. }) = batch.rejections.first() {
             let (count, index, request_id) = (batch.rejections.len(), part.index(), &request.request_id);
             tracing::warn!(batch = %id, %request_id, count, first_index = index, first_reason = reason, "items rejected");
         }
-        let evaluated = self.evaluate(&batch.readings, prefetched, request.received, now, EVALUATION_TIMEOUT).await;
+        let evaluated = self.evaluate(&push, prefetched, now, EVALUATION_TIMEOUT).await;
         match &evaluated.failure {
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "batch stored, evaluation postponed"),
             None if batch.readings.is_empty() => {}
@@ -270,22 +273,28 @@ impl Ingest {
         })
     }
 
-    /// Evaluates the lines of a stored object that was first received at `received`. Readings that were evaluated before
-    /// change nothing, so this is safe at any time.
+    /// Evaluates the pushes of a stored object, in the order of their receipt. Readings that were evaluated before change nothing,
+    /// so this is safe at any time. A buffered object costs as much state as one push: each zone is loaded once, and written once
+    /// if it changes.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written within `limit`. A retry can help.
     pub async fn evaluate_stored(
         &self,
         key: &ObjectKey,
-        lines: &str,
-        received: Timestamp,
+        mut pushes: Vec<StoredPush>,
         now: Timestamp,
         limit: Duration,
     ) -> Result<(), UnavailableError> {
+        pushes.sort_unstable();
+        pushes.dedup_by(|push, before| (push.received, &push.key) == (before.received, &before.key));
         // Every stored line was accepted as a reading.
-        let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.evaluate(&readings, Ok(None), received, now, limit).await;
+        let readings =
+            pushes.iter().map(|push| push.lines.lines().filter_map(|line| Reading::read(line).ok()).collect());
+        let readings: Vec<Vec<_>> = readings.collect();
+        let received = pushes.iter().map(|push| push.received.unwrap_or(now));
+        let pushes = received.zip(&readings).map(|(received, readings)| ReceivedReadings { received, readings });
+        let evaluated = self.evaluate(&pushes.collect::<Vec<_>>(), Ok(None), now, limit).await;
         evaluated.log(key);
         if let Some(failure) = evaluated.failure {
             return Err(failure);
@@ -380,17 +389,22 @@ impl Ingest {
 
     /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
     /// whichever arrives first. Only the last cleaning of a zone matters.
-    async fn apply_cleanings(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), UnavailableError> {
+    async fn apply_cleanings(
+        &self,
+        pushes: &[ReceivedReadings<'_, '_>],
+        now: Timestamp,
+    ) -> Result<(), UnavailableError> {
         let mut cleanings: BTreeMap<&str, &Cleaning> = BTreeMap::new();
-        for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
+        let readings = || pushes.iter().flat_map(|push| push.readings);
+        for cleaning in readings().filter_map(|reading| reading.cleaning.as_ref()) {
             let last = cleanings.entry(&cleaning.zone).or_insert(cleaning);
             *last = std::cmp::max_by_key(*last, cleaning, |cleaning| cleaning.at);
         }
         if cleanings.is_empty() {
             return Ok(());
         }
-        // A zone can be new in this push.
-        for source in readings.iter().map(|reading| &reading.source) {
+        // A zone can be new in these pushes.
+        for source in readings().map(|reading| &reading.source) {
             if let Some(zone) = source.zone.as_deref().filter(|zone| cleanings.contains_key(zone)) {
                 self.projects.record(&*self.ports.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }
@@ -404,45 +418,42 @@ impl Ingest {
     /// Loads the zones of these readings. `None` if a cleaning among them changes the state first.
     async fn prefetch<'r, 't>(
         &self,
-        readings: &'r [Reading<'t>],
+        pushes: &[ReceivedReadings<'r, 't>],
         now: Timestamp,
     ) -> Result<Option<LoadedZones<'r, 't>>, UnavailableError> {
-        if readings.iter().any(|reading| reading.cleaning.is_some()) {
+        if pushes.iter().flat_map(|push| push.readings).any(|reading| reading.cleaning.is_some()) {
             return Ok(None);
         }
         let rules = self.ports.rules.current(now).await?;
-        within(EVALUATION_TIMEOUT, STATE_TIMEOUT, LoadedZones::load(&*self.ports.state, rules, readings))
-            .await
-            .map(Some)
+        within(EVALUATION_TIMEOUT, STATE_TIMEOUT, LoadedZones::load(&*self.ports.state, rules, pushes)).await.map(Some)
     }
 
     /// Evaluates readings, commits the state and sends the messages. A failed zone does not stop the others.
-    async fn evaluate<'t>(
+    async fn evaluate<'r, 't>(
         &self,
-        readings: &[Reading<'t>],
-        prefetched: Result<Option<LoadedZones<'_, 't>>, UnavailableError>,
-        received: Timestamp,
+        pushes: &[ReceivedReadings<'r, 't>],
+        prefetched: Result<Option<LoadedZones<'r, 't>>, UnavailableError>,
         now: Timestamp,
         limit: Duration,
     ) -> EvaluatedReadings {
         let began = Instant::now();
         let evaluated = async {
-            self.apply_cleanings(readings, now).await?;
+            self.apply_cleanings(pushes, now).await?;
             let loaded = match prefetched? {
                 Some(loaded) => loaded,
-                None => LoadedZones::load(&*self.ports.state, self.ports.rules.current(now).await?, readings).await?,
+                None => LoadedZones::load(&*self.ports.state, self.ports.rules.current(now).await?, pushes).await?,
             };
             let rules = Arc::clone(&loaded.rules);
             let evaluator = self.evaluator(&rules, now);
-            let evaluated = evaluator.evaluate_readings(&self.projects, loaded, received).await;
+            let evaluated = evaluator.evaluate_readings(&self.projects, loaded).await;
             Ok((rules, evaluated))
         };
         let (rules, evaluated) = match within(limit, STATE_TIMEOUT, evaluated).await {
             Ok(evaluated) => evaluated,
             Err(failure) => return EvaluatedReadings { failure: Some(failure), ..EvaluatedReadings::default() },
         };
-        if !readings.is_empty() {
-            self.record_arrival(now).await;
+        if let Some(push) = pushes.iter().rfind(|push| !push.readings.is_empty()) {
+            self.record_arrival(push.received).await;
         }
         let evaluation_ended = Instant::now();
         let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);

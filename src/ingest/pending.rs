@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::Ingest;
-use super::ports::{Journal, PendingPush, UnavailableError, chain};
+use super::ports::{Journal, PendingPush, StoredPush, UnavailableError, chain};
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
 use crate::domain::state::LEASE;
@@ -57,8 +57,8 @@ impl Ingest {
     ) -> Result<(), UnavailableError> {
         let PendingPush { key, received } = push;
         tracing::info!(%key, "evaluating pending push");
-        let lines = journal.lines(key).await?;
-        self.evaluate_stored(key, &lines, *received, now, PENDING_PUSH_TIMEOUT).await
+        let push = StoredPush { received: Some(*received), key: key.clone(), lines: journal.lines(key).await? };
+        self.evaluate_stored(key, vec![push], now, PENDING_PUSH_TIMEOUT).await
     }
 
     /// Counts a failed attempt, and sets the push aside after the last one.

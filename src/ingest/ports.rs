@@ -119,14 +119,25 @@ pub struct PendingPush {
     pub received: Timestamp,
 }
 
+/// A stored push.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredPush {
+    /// When it was first received, if that is known.
+    pub received: Option<Timestamp>,
+    /// The key of its object. In a buffered object, the key that it would have as an object of its own.
+    pub key: ObjectKey,
+    /// Its readings, one line each.
+    pub lines: String,
+}
+
 /// A raw store that can also read its objects.
 #[async_trait]
 pub trait StoredObjects: RawStore {
-    /// When an object was first received, if known, and its lines; `None` if no such object exists.
+    /// The pushes of an object, of which a buffered one has many; `None` if no such object exists.
     ///
     /// # Errors
     /// [`UnavailableError`] if it cannot be read; a retry can help.
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError>;
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError>;
 }
 
 /// A state document as loaded.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::UnavailableError;
-use super::{EVALUATION_TIMEOUT, Ingest};
+use super::{EVALUATION_TIMEOUT, Ingest, ReceivedReadings};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::engine::EvaluationStats;
@@ -54,7 +54,8 @@ impl<'i> Replay<'i> {
         let silences = self.sweep_until(received).await?;
         // Every stored line was accepted as a reading.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.ingest.evaluate(&readings, Ok(None), received, received, EVALUATION_TIMEOUT).await;
+        let push = [ReceivedReadings { received, readings: &readings }];
+        let evaluated = self.ingest.evaluate(&push, Ok(None), received, EVALUATION_TIMEOUT).await;
         if let Some(failure) = evaluated.failure {
             return Err(failure);
         }

@@ -254,12 +254,12 @@ impl Ingest {
     }
 
     /// Records the time of a push, at most once per interval.
-    pub(super) async fn record_arrival(&self, now: Timestamp) {
-        if !self.arrival_recorded.is_due(now, ARRIVAL_RECORDED_EVERY) {
+    pub(super) async fn record_arrival(&self, received: Timestamp) {
+        if !self.arrival_recorded.is_due(received, ARRIVAL_RECORDED_EVERY) {
             return;
         }
         // A push from the queue can be older than the recorded one.
-        let record = |arrival: &mut LastArrival| arrival.last = arrival.last.max(Some(now));
+        let record = |arrival: &mut LastArrival| arrival.last = arrival.last.max(Some(received));
         // A lost compare-and-swap means that another copy has recorded it. After another failure, a later push does.
         let _ = change(&*self.ports.state, ARRIVALS, 0, record).await;
     }

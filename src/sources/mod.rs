@@ -10,6 +10,8 @@ use std::borrow::Cow;
 pub use self::envelope::{Envelope, MemberError};
 pub use self::publication::{Publication, PublicationOutcome};
 pub use self::queue::{BatchItemFailures, QueueMessage, QueueTask};
+#[cfg(test)]
+pub(crate) use self::queue::{LAST_START, OBJECT_TIMEOUT};
 
 /// An event of a source other than HTTP.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,16 +9,23 @@
 //! | Lambda, if the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | that of the event |
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{Envelope, Publication, SourceEvent, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::queued_object;
+use crate::ingest::Ingest;
 use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
-use crate::ingest::{EVALUATION_TIMEOUT, Ingest};
 use crate::telemetry::MEASURED;
+
+/// Time limit for evaluating an object: a buffered one has 5 MB of pushes.
+pub(crate) const OBJECT_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long after the first message of an event the last one is begun.
+pub(crate) const LAST_START: Duration = Duration::from_secs(4);
 
 /// A message of the queue.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,7 +108,8 @@ impl QueueTask {
 
 impl Ingest {
     /// Does the tasks of `messages`. `bucket` is the object store without its fallback queue: an object that cannot be stored stays
-    /// in the queue. Every task is idempotent. Logs the age of the oldest message that failed.
+    /// in the queue. Every task is idempotent. A message for which too little time remains fails, and is retried. Logs the age of the
+    /// oldest message that failed.
     pub async fn process_messages(
         &self,
         bucket: &dyn StoredObjects,
@@ -110,8 +118,12 @@ impl Ingest {
     ) -> BatchItemFailures {
         let mut failures = BatchItemFailures::default();
         let mut oldest_failed = None;
+        let began = Instant::now();
         for QueueMessage { id, sent, task } in messages {
             let done = match task {
+                _ if began.elapsed() > LAST_START => {
+                    Err(UnavailableError::new("no time left", "the messages before it took too long"))
+                }
                 QueueTask::Evaluate(keys) => self.evaluate_objects(bucket, &keys, now).await,
                 QueueTask::Store(object) => store(bucket, *object).await,
                 QueueTask::Push(publication) => self
@@ -145,9 +157,7 @@ impl Ingest {
     ) -> Result<(), UnavailableError> {
         for key in keys {
             match bucket.read(key).await? {
-                Some((received, lines)) => {
-                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now, EVALUATION_TIMEOUT).await?;
-                }
+                Some(pushes) => self.evaluate_stored(key, pushes, now, OBJECT_TIMEOUT).await?,
                 None => tracing::warn!(%key, "stored object not found"),
             }
         }

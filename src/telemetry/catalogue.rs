@@ -45,7 +45,7 @@ const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
 }
 
 /// All metrics.
-pub const METRICS: [MetricDefinition; 34] = [
+pub const METRICS: [MetricDefinition; 35] = [
     count("pushes", "Pushes that were stored, or queued to be stored"),
     count(
         "pushes_refused",
@@ -53,6 +53,7 @@ pub const METRICS: [MetricDefinition; 34] = [
     ),
     count("pushes_repeated", "Pushes whose body was stored before"),
     count("pushes_queued", "Pushes that were put into the queue because the bucket was unavailable"),
+    count("pushes_unbuffered", "Pushes that the Firehose stream did not take; each was stored as an object of its own"),
     count(
         "pushes_unevaluated",
         "Stored pushes that are evaluated later, because rules or state could not be read or written in time",

@@ -3,17 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde_json::json;
 use smartclean_push::adapters::fallback_queue::StoreWithFallback;
-use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
+use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::queued_object;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
 use smartclean_push::ingest::{Ingest, PushError, PushOutcome};
 use smartclean_push::sources::{BatchItemFailures, Envelope, SourceEvent};
 
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
-use crate::support::{World, body, now, push_to, reading};
+use crate::support::{World, body, now, push_to, reading, stored_push};
 
 /// A queue with readable messages that can be set to full.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +45,9 @@ impl RawStore for Bucket {
 
 #[async_trait]
 impl StoredObjects for Bucket {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
         let objects = self.0.objects();
-        let found = objects.get(key.as_str());
-        Ok(found.map(|object| (Some(object.metadata.received), unpack(&object.bytes).unwrap())))
+        Ok(objects.get(key.as_str()).map(|object| vec![stored_push(object)]))
     }
 }
 

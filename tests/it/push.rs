@@ -5,12 +5,12 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::{EVALUATION_TIMEOUT, SweepStats};
 
 use crate::support::{
     PASSWORD, TestApp, TestResponse, USERNAME, basic, body, gzip, now, push_request, reading, reading_with, samples,
+    stored_push,
 };
 
 /// The example of the vendor's page on data push.
@@ -427,11 +427,11 @@ async fn state_that_cannot_be_committed_leaves_the_push_stored_and_to_be_evaluat
     assert_eq!((answer.status, counts(&answer)), (200, accepted(1)));
     assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 0));
     app.state.set_broken(false);
-    let (key, lines) = app.lines().remove(0);
-    let key = ObjectKey::known(&key);
-    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), EVALUATION_TIMEOUT).await.unwrap();
+    let stored = app.store.objects().into_values().next().unwrap();
+    let (key, push) = (&stored.key, vec![stored_push(&stored)]);
+    app.ingest().evaluate_stored(key, push.clone(), now(), EVALUATION_TIMEOUT).await.unwrap();
     assert_eq!(app.publisher.sent().len(), 1);
-    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), EVALUATION_TIMEOUT).await.unwrap();
+    app.ingest().evaluate_stored(key, push, now(), EVALUATION_TIMEOUT).await.unwrap();
     assert_eq!(app.publisher.sent().len(), 1, "evaluated again, it changes nothing");
 }
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use smartclean_push::domain::archive::{ObjectKey, unpack};
+use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::EVALUATION_TIMEOUT;
 use smartclean_push::ingest::ports::{RuleSource, UnavailableError};
 
-use crate::support::{TestApp, World, body, now, reading_with};
+use crate::support::{TestApp, World, body, now, reading_with, stored_push};
 
 /// Rules that become available later. Their ammonia limit is 1,000 ppb instead of the built-in 200 ppb.
 #[derive(Clone, Default)]
@@ -35,9 +35,8 @@ fn smell(ppb: u32, zone: &str) -> String {
 /// Evaluates every stored object, as the consumer of the queue does some minutes later.
 async fn evaluate_stored(app: &TestApp) -> Result<(), UnavailableError> {
     for (key, object) in app.store.objects() {
-        let (lines, received) = (unpack(&object.bytes).unwrap(), object.metadata.received);
-        let later = now() + SignedDuration::from_mins(3);
-        app.app.ingest().evaluate_stored(&ObjectKey::known(&key), &lines, received, later, EVALUATION_TIMEOUT).await?;
+        let (push, later) = (vec![stored_push(&object)], now() + SignedDuration::from_mins(3));
+        app.app.ingest().evaluate_stored(&ObjectKey::known(&key), push, later, EVALUATION_TIMEOUT).await?;
     }
     Ok(())
 }

@@ -4,12 +4,12 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use smartclean_push::domain::archive::{ObjectKey, unpack};
+use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::EVALUATION_TIMEOUT;
 use smartclean_push::ingest::ports::{Commit, StateStore as _};
 
-use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with};
+use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with, stored_push};
 
 /// A state document of the next version, in a format that this release does not know.
 const NEWER: &str = r#"{"v":7,"rule_states":["in","another","form"],"promised":true}"#;
@@ -36,10 +36,8 @@ async fn cleaned(app: &TestApp) -> TestResponse {
 /// Evaluates every stored object, as the consumer of the queue does until it succeeds.
 async fn evaluate_stored(app: &TestApp) -> bool {
     for (key, object) in app.store.objects() {
-        let lines = unpack(&object.bytes).unwrap();
-        let key = ObjectKey::known(&key);
-        let (received, later) = (object.metadata.received, now() + SignedDuration::from_mins(3));
-        if app.ingest().evaluate_stored(&key, &lines, received, later, EVALUATION_TIMEOUT).await.is_err() {
+        let (push, later) = (vec![stored_push(&object)], now() + SignedDuration::from_mins(3));
+        if app.ingest().evaluate_stored(&ObjectKey::known(&key), push, later, EVALUATION_TIMEOUT).await.is_err() {
             return false;
         }
     }

@@ -15,10 +15,12 @@ use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
 
 /// The suffix of the keys of buffered objects.
 pub const BUFFERED_EXTENSION: &str = ".ndjson.gz";
+/// Largest record of a Firehose stream, in bytes: <https://docs.aws.amazon.com/firehose/latest/dev/limits.html>.
+const MAX_RECORD: usize = 1_000 << 10;
 
 /// A push as one line.
 #[derive(Serialize, Deserialize)]
-struct BufferedPush<'p> {
+struct RecordLine<'p> {
     key: Cow<'p, ObjectKey>,
     received: jiff::Timestamp,
     request_id: Cow<'p, str>,
@@ -31,7 +33,7 @@ struct BufferedPush<'p> {
 /// Serializes an object of readings as one line of JSON, which ends with a line feed.
 ///
 /// # Errors
-/// If the bytes of the object are not packed lines. A retry does not help.
+/// If the line is larger than a record of Firehose, 1,000 KiB. A retry does not help: store the object by itself.
 ///
 /// # Examples
 /// ```
@@ -50,8 +52,13 @@ struct BufferedPush<'p> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>> {
+    // The size is known before the text is in memory: a push can have 64 MiB.
+    let too_large = || io::Error::other("the push is larger than a record");
+    if zstd::bulk::Decompressor::upper_bound(bytes).is_none_or(|size| size > MAX_RECORD) {
+        return Err(too_large());
+    }
     let lines = unpack(bytes)?;
-    let push = BufferedPush {
+    let push = RecordLine {
         key: Cow::Borrowed(key),
         received: metadata.received,
         request_id: Cow::Borrowed(&metadata.request_id),
@@ -60,25 +67,45 @@ pub fn to_record(Object { key, bytes, metadata }: &Object) -> io::Result<Vec<u8>
     };
     let mut record = serde_json::to_vec(&push)?;
     record.push(b'\n');
-    Ok(record)
+    if record.len() > MAX_RECORD { Err(too_large()) } else { Ok(record) }
 }
 
-/// The pushes of a buffered object, each as an object of its own, in the order in which Firehose received them. A push may be in it
-/// twice.
+/// A push of a buffered object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferedPush {
+    /// The key that it would have as an object of its own.
+    pub key: ObjectKey,
+    /// Its metadata.
+    pub metadata: Metadata,
+    /// The text of its readings, one line each.
+    pub lines: String,
+}
+
+/// The pushes of a buffered object, in the order in which Firehose received them. A push may be in it twice.
 ///
 /// # Errors
 /// If the bytes are not gzip, or a line is not a record. A retry does not help.
-pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+pub fn read_pushes(bytes: &[u8]) -> io::Result<Vec<BufferedPush>> {
     let mut text = String::new();
     MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
-    let object = |line| {
-        let BufferedPush { key, received, request_id, source, readings } = serde_json::from_str(line)?;
+    let push = |line| {
+        let RecordLine { key, received, request_id, source, readings } = serde_json::from_str(line)?;
         let (request_id, source) = (request_id.into_owned(), source.into_owned());
         let metadata = Metadata { received, request_id, source, lines: readings.len() };
-        let bytes = pack_lines(readings.iter().map(|text| &**text));
-        Ok(Object { key: key.into_owned(), bytes, metadata })
+        let lines = readings.iter().flat_map(|reading| [&**reading, "\n"]).collect();
+        Ok(BufferedPush { key: key.into_owned(), metadata, lines })
     };
-    text.lines().map(object).collect()
+    text.lines().map(push).collect()
+}
+
+/// The pushes of [`read_pushes`], each as an object of its own.
+///
+/// # Errors
+/// See [`read_pushes`].
+pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+    let object =
+        |push: BufferedPush| Object { key: push.key, bytes: pack_lines(push.lines.lines()), metadata: push.metadata };
+    Ok(read_pushes(bytes)?.into_iter().map(object).collect())
 }
 
 #[cfg(test)]
@@ -126,6 +153,14 @@ mod tests {
         assert_eq!(unpack_pushes(&gzip(&[&records.concat()])).unwrap(), objects);
         let members: Vec<_> = records.iter().map(Vec::as_slice).collect();
         assert_eq!(unpack_pushes(&gzip(&members)).unwrap(), objects, "in several members of gzip");
+    }
+
+    #[test]
+    fn a_push_that_is_larger_than_a_record_is_refused() {
+        let of = |bytes: usize| to_record(&object(&format!(r#"[{{"v":"{}"}}]"#, "x".repeat(bytes))).unwrap());
+        let overhead = of(1).unwrap().len() - 1;
+        assert_eq!(of(MAX_RECORD - overhead).unwrap().len(), MAX_RECORD);
+        assert!(of(MAX_RECORD - overhead + 1).is_err() && of(MAX_RECORD).is_err() && of(3 * MAX_RECORD).is_err());
     }
 
     #[test]

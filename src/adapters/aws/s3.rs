@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use jiff::Timestamp;
 use percent_encoding::percent_encode_byte;
 
 use super::{STORE_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
-use crate::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
+use crate::domain::buffered::{BUFFERED_EXTENSION, BufferedPush, read_pushes};
+use crate::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
 
 /// Attempts at a write that conflicts with another write of the same key.
 const CONFLICT_ATTEMPTS: u32 = 4;
@@ -54,7 +54,7 @@ impl S3RawStore {
         }
     }
 
-    async fn get_object(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
+    async fn get_object(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
         let response = match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
             Ok(response) => response,
             Err(error) if http_status(&error) == 404 => return Ok(None),
@@ -62,8 +62,18 @@ impl S3RawStore {
         };
         let received = response.metadata().and_then(|metadata| metadata.get("received")?.parse().ok());
         let bytes = response.body.collect().await.map_err(|error| UnavailableError::new(NOT_READ, error))?;
-        let lines = unpack(&bytes.into_bytes()).map_err(|error| UnavailableError::new(NOT_READ, error))?;
-        Ok(Some((received, lines)))
+        let bytes = bytes.into_bytes();
+        let pushes = if key.as_str().ends_with(BUFFERED_EXTENSION) {
+            let push = |push: BufferedPush| StoredPush {
+                received: Some(push.metadata.received),
+                key: push.key,
+                lines: push.lines,
+            };
+            read_pushes(&bytes).map(|pushes| pushes.into_iter().map(push).collect())
+        } else {
+            unpack(&bytes).map(|lines| vec![StoredPush { received, key: key.clone(), lines }])
+        };
+        pushes.map(Some).map_err(|error| UnavailableError::new(NOT_READ, error))
     }
 }
 
@@ -76,7 +86,7 @@ impl RawStore for S3RawStore {
 
 #[async_trait]
 impl StoredObjects for S3RawStore {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
         within(STORE_TIMEOUT, NOT_READ, self.get_object(key)).await
     }
 }

@@ -61,7 +61,7 @@ pub(super) enum MockReply {
     Response {
         status: u16,
         headers: Vec<(&'static str, String)>,
-        body: String,
+        body: Bytes,
     },
     /// The connection is closed without a response.
     Reset,
@@ -70,7 +70,7 @@ pub(super) enum MockReply {
 }
 
 impl MockReply {
-    pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
+    pub(super) fn new(status: u16, body: impl Into<Bytes>) -> Self {
         Self::Response { status, headers: Vec::new(), body: body.into() }
     }
 
@@ -178,7 +178,7 @@ async fn handle(
             for (name, value) in headers {
                 response = response.header(name, value);
             }
-            Ok(response.body(Full::new(Bytes::from(body))).unwrap())
+            Ok(response.body(Full::new(body)).unwrap())
         }
         MockReply::Reset => Err(ConnectionClosed),
         MockReply::Silence => match pending::<Infallible>().await {},

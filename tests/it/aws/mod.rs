@@ -4,6 +4,7 @@ mod archive;
 #[cfg(target_os = "linux")]
 mod connections;
 mod dynamodb;
+mod firehose;
 mod mock_service;
 mod reads;
 mod s3;

@@ -8,9 +8,12 @@ use aws_sdk_s3::Client;
 use smartclean_push::adapters::aws::s3::S3RawStore;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_readings};
 use smartclean_push::domain::batch::BatchId;
-use smartclean_push::ingest::ports::{RawStore as _, Stored, UnavailableError};
+use smartclean_push::domain::buffered::to_record;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::ingest::ports::{RawStore as _, Stored, StoredObjects as _, StoredPush, UnavailableError};
 
 use super::mock_service::{MockReply, MockService, ReceivedRequest, config};
+use crate::support::{gzip, stored_push};
 
 const KEY: &str = "raw-undated/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst";
 
@@ -44,6 +47,34 @@ async fn outcome(replies: impl IntoIterator<Item = MockReply>) -> (Result<Stored
     let service = MockService::replying(replies).await;
     let outcome = put(&service, object()).await.map_err(|error| error.source().unwrap().to_string());
     (outcome, service.requests().len())
+}
+
+/// The pushes of an object with this key.
+async fn read(key: &str, reply: MockReply) -> Result<Option<Vec<StoredPush>>, String> {
+    let service = MockService::replying([reply]).await;
+    let store = S3RawStore::new(Client::new(&service.config().await), "readings".into());
+    store.read(&ObjectKey::known(key)).await.map_err(|error| error.chain())
+}
+
+#[tokio::test]
+async fn an_object_is_read_as_the_pushes_in_it() {
+    let of = |text: &str| {
+        let readings = [Reading::read(text).unwrap()];
+        Object::of_readings(BatchId::of(text.as_bytes()), &readings, object().metadata)
+    };
+    let (one, two) = (of("{}"), of(r#"{"unixT":1654063185904}"#));
+    let reply = MockReply::new(200, one.bytes.clone()).with("x-amz-meta-received", "2026-11-23T10:00:00Z");
+    assert_eq!(read(one.key.as_str(), reply).await, Ok(Some(vec![stored_push(&one)])));
+    let unknown = StoredPush { received: None, ..stored_push(&one) };
+    assert_eq!(read(one.key.as_str(), MockReply::new(200, one.bytes.clone())).await, Ok(Some(vec![unknown])));
+
+    let records = [to_record(&two).unwrap(), to_record(&one).unwrap()].concat();
+    let key = "raw/dt=2026-11-23/hh=10/pushes-1-2026-11-23-10-00-00-4f.ndjson.gz";
+    let reply = MockReply::new(200, gzip(&records));
+    assert_eq!(read(key, reply).await, Ok(Some(vec![stored_push(&two), stored_push(&one)])));
+    let damaged = MockReply::new(200, gzip(&records)[..40].to_vec());
+    assert!(read(key, damaged).await.unwrap_err().contains("the raw store did not return the object"));
+    assert_eq!(read(key, refused(404, "NoSuchKey")).await, Ok(None));
 }
 
 #[tokio::test]

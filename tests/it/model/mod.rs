@@ -8,7 +8,7 @@ mod features;
 mod naive;
 mod rate_limit;
 mod sums;
-mod worlds;
+pub(crate) mod worlds;
 
 use std::collections::BTreeSet;
 
@@ -107,7 +107,7 @@ fn json(state: &ZoneState) -> String {
     serde_json::to_string(state).unwrap()
 }
 
-fn config(cases: u32) -> Config {
+pub(crate) fn config(cases: u32) -> Config {
     let failure_persistence = Some(Box::new(FileFailurePersistence::Off) as _);
     // A cryptographic generator would take a quarter of the time.
     let rng_algorithm = RngAlgorithm::XorShift;
@@ -115,7 +115,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// The same history without late readings, and without early ones that keep their time.
-fn in_order(mut world: World) -> World {
+pub(crate) fn in_order(mut world: World) -> World {
     for event in &mut world.history {
         match &mut event.kind {
             EventKind::Push(readings) => {

@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use serde_json::Value;
+use smartclean_push::domain::archive::{Object, unpack};
+use smartclean_push::ingest::ports::StoredPush;
 pub(crate) use test_support::memory;
 
 pub(crate) use self::archive::MemoryArchive;
@@ -35,6 +37,12 @@ pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
     let alone = [facts.clone()];
     let alerts = facts["alerts"].as_array().map_or(&alone[..], Vec::as_slice);
     alerts.iter().map(|alert| alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned()).collect()
+}
+
+/// The push of an object that is no buffered one.
+pub(crate) fn stored_push(object: &Object) -> StoredPush {
+    let lines = unpack(&object.bytes).unwrap();
+    StoredPush { received: Some(object.metadata.received), key: object.key.clone(), lines }
 }
 
 /// The body of a push: an array of strings.

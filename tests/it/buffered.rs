@@ -1,0 +1,329 @@
+//! The second look at buffered objects, which hold the pushes of some minutes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::strategy::ValueTree as _;
+use serde_json::{Value, json};
+use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::domain::cleaning::Cleaning;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::ZoneState;
+use smartclean_push::ingest::ports::{
+    Commit, RawStore, StateDocument, StateStore, Stored, StoredObjects, StoredPush, UnavailableError,
+};
+use smartclean_push::sources::{BatchItemFailures, Envelope, QueueMessage, SourceEvent};
+
+use crate::model::worlds::{Event, EventKind, World as ModelWorld, some_world, timestamp};
+use crate::model::{config, in_order};
+use crate::support::memory::{MemoryDocument, MemoryPublisher, MemoryState};
+use crate::support::{TestApp, World, alert_ids, body, now, push_to, reading_with, stored_push};
+
+/// The pushes of each object of a bucket.
+#[derive(Clone, Default)]
+struct Buffered(Arc<Mutex<BTreeMap<String, Vec<StoredPush>>>>);
+
+#[async_trait]
+impl RawStore for Buffered {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
+        panic!("{} stored", object.key)
+    }
+}
+
+#[async_trait]
+impl StoredObjects for Buffered {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+        if key.as_str().contains("slow") {
+            tokio::time::sleep(Duration::from_millis(4_100)).await;
+        }
+        Ok(self.0.lock().unwrap().get(key.as_str()).cloned())
+    }
+}
+
+/// The messages of an event with a notice about each of these objects.
+fn messages(keys: &[&str]) -> Vec<QueueMessage> {
+    let record = |key: &&str| {
+        let notice = json!({"Records": [{"s3": {"object": {"key": key}}}]}).to_string();
+        json!({"messageId": key, "eventSource": "aws:sqs", "body": notice})
+    };
+    let event = json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string();
+    let Some(SourceEvent::Queue(messages)) = SourceEvent::parse(&Envelope::parse(&event).unwrap()) else {
+        panic!("{event}")
+    };
+    messages
+}
+
+impl TestApp {
+    /// Evaluates these pushes as one object.
+    async fn second_look(&self, pushes: Vec<StoredPush>, now: Timestamp) {
+        let bucket = Buffered(Arc::new(Mutex::new([("raw/o.ndjson.gz".to_owned(), pushes)].into())));
+        let failures = self.ingest().process_messages(&bucket, messages(&["raw/o.ndjson.gz"]), now).await;
+        assert_eq!(failures, BatchItemFailures::default());
+    }
+
+    /// Pushes these readings, as received a number of seconds after [`now`].
+    async fn push_after(&self, seconds: i64, readings: &[String]) -> usize {
+        push_to(self.ingest(), body(readings), after(seconds)).await.unwrap().stats.alerts
+    }
+
+    fn pushes(&self) -> Vec<StoredPush> {
+        self.store.objects().values().map(stored_push).collect()
+    }
+}
+
+fn after(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+/// A reading of a number of seconds after [`now`].
+fn at(seconds: i64, device_type: &str, values: &Value) -> String {
+    reading_with(device_type, values, &json!({"unixT": after(seconds).as_millisecond()}))
+}
+
+fn smell(zone: usize) -> String {
+    reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"InsID": format!("z{zone}")}))
+}
+
+#[tokio::test]
+async fn a_push_that_was_never_evaluated_alerts_at_the_second_look_exactly_once() {
+    let app = TestApp::new();
+    app.state.set_broken(true);
+    assert_eq!(app.push_after(0, &[smell(1)]).await, 0);
+    app.state.set_broken(false);
+    let pushes = app.pushes();
+    app.second_look([pushes.clone(), pushes.clone()].concat(), after(420)).await;
+    assert_eq!(app.publisher.sent().len(), 1, "the record was delivered twice");
+    let documents = app.state.documents();
+    app.second_look(pushes, after(900)).await;
+    assert_eq!((app.publisher.sent().len(), app.state.documents()), (1, documents));
+}
+
+#[tokio::test]
+async fn a_push_that_was_evaluated_changes_nothing_and_writes_nothing() {
+    let app = TestApp::new();
+    assert_eq!(
+        app.push_after(0, &[smell(1), at(0, "UM", &json!({"count": 3})), "{\"DEVID\":\"untimed\"}".into()]).await,
+        1
+    );
+    let documents = app.state.documents();
+    app.second_look(app.pushes(), after(420)).await;
+    assert_eq!((app.publisher.sent().len(), app.state.documents()), (1, documents));
+}
+
+#[tokio::test]
+async fn the_age_of_a_reading_counts_from_the_receipt_of_its_own_push() {
+    let app = TestApp::new();
+    app.state.set_broken(true);
+    app.push_after(0, &[smell(1)]).await;
+    // More than an hour old when it was received.
+    app.push_after(3_700, &[smell(2)]).await;
+    app.state.set_broken(false);
+    app.second_look(app.pushes(), after(4_000)).await;
+    let zones: Vec<_> = app.publisher.sent().iter().map(|sent| sent.json.contains("\"z1\"")).collect();
+    assert_eq!(zones, [true], "only the first push alerts");
+}
+
+#[tokio::test]
+async fn pushes_of_one_zone_are_evaluated_in_the_order_of_receipt_with_one_load_and_one_write() {
+    let state = CountedState::default();
+    let (publisher, rules) =
+        (MemoryPublisher::default(), "[[rule]]\nid = \"ammonia-lite\"\nresolved = true\nblock = \"none\"");
+    let world = World::new().with_rules(RuleSet::parse("rules.toml", rules).unwrap()).with_state(state.clone());
+    let app = world.with_publisher(publisher.clone()).start();
+    state.state.set_broken(true);
+    for (seconds, ppb) in [(0, 270), (60, 5), (120, 270)] {
+        app.push_after(seconds, &[at(seconds, "ODRDTR_BATT_V1", &json!({"amm": ppb}))]).await;
+    }
+    state.state.set_broken(false);
+    let zone = "zone/8:building/zone";
+    app.second_look(app.pushes(), after(420)).await;
+    let kinds = |sent: &str| serde_json::from_str::<Value>(sent).unwrap()["kind"].clone();
+    let sent: Vec<_> = publisher.sent().iter().map(|sent| kinds(&sent.json)).collect();
+    assert_eq!(sent, ["firing", "resolved", "firing"]);
+    // Evaluated by one load and one write; a second pair removes the sent messages from the outbox.
+    assert_eq!((state.loads.load(Ordering::Relaxed), state.state.documents()[zone].version), (2, 2));
+}
+
+#[tokio::test]
+async fn a_cleaning_in_a_later_push_of_an_object_comes_first() {
+    let cleaning = |seconds| {
+        let end = after(seconds).as_second();
+        json!({"RoutingKey": "matrix.p", "UnixTimeInt": end, "Meta": {"Zone": "zone", "AEnd": end}}).to_string()
+    };
+    let total = async |readings: &[(i64, String)]| {
+        let app = TestApp::new();
+        app.state.set_broken(true);
+        for (seconds, reading) in readings {
+            app.push_after(*seconds, &[reading.clone()]).await;
+        }
+        app.state.set_broken(false);
+        app.second_look(app.pushes(), after(420)).await;
+        app.publisher.sent().len()
+    };
+    let person = |seconds, count: u32| (seconds, at(seconds, "UM", &json!({"count": count})));
+    assert_eq!(total(&[person(0, 20), person(60, 15)]).await, 1, "35 people are more than 30");
+    assert_eq!(total(&[person(0, 20), person(60, 15), (120, cleaning(30))]).await, 0, "15 since the cleaning");
+    assert_eq!(
+        total(&[person(0, 20), person(60, 15), (120, cleaning(-30))]).await,
+        1,
+        "all of them since the cleaning"
+    );
+}
+
+#[tokio::test]
+async fn an_arrival_is_recorded_as_of_its_receipt() {
+    let app = TestApp::new();
+    app.push_after(0, &[smell(1)]).await;
+    let last = app.state.documents()["arrivals"].clone();
+    assert!(last.body.contains(&now().to_string()), "{last:?}");
+    app.second_look(app.pushes(), after(900)).await;
+    assert_eq!(app.state.documents()["arrivals"], last);
+}
+
+/// Otherwise each second look would count it again: it counts as of its receipt, and 1,024 readings evict it.
+#[tokio::test]
+async fn a_reading_without_a_usable_time_changes_nothing_after_1024_others_of_its_zone() {
+    let app = TestApp::new();
+    let untimed = reading_with("UM", &json!({"count": 7}), &json!({"unixT": null}));
+    app.push_after(0, &[untimed]).await;
+    let pushes = app.pushes();
+    let others: Vec<_> = (1..=1_100)
+        .map(|ms| reading_with("UM", &json!({"count": 0.001}), &json!({"unixT": now().as_millisecond() + ms})))
+        .collect();
+    app.push_after(2, &others).await;
+    let state: ZoneState = serde_json::from_str(&app.state.documents()["zone/8:building/zone"].body).unwrap();
+    assert_eq!(state.dedup_window.len(), 1_024);
+    let documents = app.state.documents();
+    app.second_look(pushes, after(420)).await;
+    assert_eq!(app.state.documents(), documents);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_for_which_no_time_is_left_is_retried() {
+    let app = TestApp::new();
+    let failures = async |keys: &[&str]| {
+        let failures = app.ingest().process_messages(&Buffered::default(), messages(keys), now()).await;
+        serde_json::to_value(failures).unwrap()["batchItemFailures"].as_array().unwrap().len()
+    };
+    assert_eq!(failures(&["raw/1", "raw/2", "raw/3"]).await, 0);
+    assert_eq!(failures(&["raw/1", "raw/slow", "raw/3", "raw/4"]).await, 2);
+}
+
+/// A state in memory that counts the loads of zones.
+#[derive(Clone, Default)]
+struct CountedState {
+    state: MemoryState,
+    loads: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl StateStore for CountedState {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
+        let documents = self.state.load(keys).await?;
+        self.loads.fetch_add(usize::from(keys.iter().any(|key| key.starts_with("zone/"))), Ordering::Relaxed);
+        Ok(documents)
+    }
+
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
+        self.state.commit(key, version, body, due).await
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
+        self.state.due(now, most).await
+    }
+}
+
+/// A second look at some earlier pushes, each received at least five minutes before.
+type Look = (Index, Vec<Index>);
+
+/// What a history leaves behind.
+#[derive(Debug, PartialEq)]
+struct Left {
+    documents: BTreeMap<String, MemoryDocument>,
+    alerts: Vec<String>,
+    messages: usize,
+}
+
+/// Runs a history with these second looks. Returns also the number of pushes in them.
+async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
+    let app = World::new().with_rules(world.rule_set()).start();
+    let last = world.history.last().unwrap().now;
+    let sweeps = (1..=16).map(|minute| Event { now: last + minute, kind: EventKind::Sweep });
+    let history: Vec<Event> = world.history.iter().cloned().chain(sweeps).collect();
+    let mut pushes: Vec<StoredPush> = Vec::new();
+    let mut looked = 0;
+    for (number, event) in history.iter().enumerate() {
+        let now = timestamp(event.now);
+        match &event.kind {
+            EventKind::Sweep => drop(app.ingest().sweep(now).await.unwrap()),
+            EventKind::Cleaned(at) => {
+                app.ingest().cleaned(&Cleaning::new("z", timestamp(*at)), None, now).await.unwrap();
+            }
+            EventKind::Push(readings) => {
+                let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();
+                assert!(push_to(app.ingest(), body(&texts), now).await.unwrap().evaluated);
+                let lines = texts.into_iter().flat_map(|text| [text, "\n".into()]).collect();
+                let key = ObjectKey::known(&format!("raw/{number}.ndjson.zst"));
+                pushes.push(StoredPush { received: Some(now), key, lines });
+            }
+        }
+        for (_, which) in looks.iter().filter(|(when, _)| when.index(history.len()) == number) {
+            let since = |push: &&StoredPush| now.duration_since(push.received.unwrap()).as_mins();
+            let due: Vec<&StoredPush> = pushes.iter().filter(|push| (5..=15).contains(&since(push))).collect();
+            if !due.is_empty() {
+                let again: Vec<_> = which.iter().map(|which| which.get(&due).to_owned().clone()).collect();
+                looked += again.len();
+                app.second_look(again, now).await;
+            }
+        }
+    }
+    let sent = app.publisher.sent();
+    let alerts = sent.iter().flat_map(|sent| alert_ids(&serde_json::from_str(&sent.json).unwrap())).collect();
+    (Left { documents: app.state.documents(), alerts, messages: sent.len() }, looked)
+}
+
+proptest! {
+    #![proptest_config(config(150))]
+
+    /// Second looks at any pushes of the last 5 to 15 minutes, in any grouping and order, between the other events. Without late
+    /// readings, as in `model`.
+    #[test]
+    fn second_looks_change_nothing(
+        world in some_world(1..=3),
+        looks in vec((any::<Index>(), vec(any::<Index>(), 1..8)), 1..6),
+    ) {
+        let world = in_order(world);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (without, _) = runtime.block_on(run(&world, &[]));
+        let (with, _) = runtime.block_on(run(&world, &looks));
+        prop_assert_eq!(with, without);
+    }
+}
+
+#[test]
+fn the_histories_of_the_property_have_second_looks_and_alerts() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = (some_world(1..=3), vec((any::<Index>(), vec(any::<Index>(), 1..8)), 1..6));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (mut looked, mut alerts) = (0, BTreeSet::new());
+    for number in 0..30 {
+        let (world, looks) = strategy.new_tree(&mut runner).unwrap().current();
+        let (left, count) = runtime.block_on(run(&in_order(world), &looks));
+        looked += count;
+        alerts.extend(left.alerts.into_iter().map(|alert| (number, alert)));
+    }
+    assert!(looked > 30 && alerts.len() > 10, "{looked} pushes looked at, {} alerts", alerts.len());
+}
