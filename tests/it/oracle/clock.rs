@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use smartclean_push::adapters::aws::firehose::BufferedStore;
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::rules::{BucketRules, REFRESH_INTERVAL};
 use smartclean_push::adapters::aws::s3::S3RawStore;
@@ -19,7 +20,7 @@ use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Authenticator};
-use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::ingest::ports::{CredentialSource as _, RawStore, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry;
 use tokio::process::Command;
@@ -52,8 +53,13 @@ async fn function_with_another_clock() {
     let _ = tokio::join!(rules.current(now()), credentials.current(now()), publisher.connect(), state.connect());
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let objects = StoreWithFallback::new(bucket.clone(), queue);
+    let store: Box<dyn RawStore> = match config.firehose_stream {
+        Some(stream) => Box::new(BufferedStore::new(&sdk, stream, objects)),
+        None => Box::new(objects),
+    };
     let ingest = Ingest::new(Environment {
-        store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
+        store,
         journal: None,
         state: Box::new(state),
         rate_limit: None,
