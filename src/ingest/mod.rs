@@ -273,8 +273,8 @@ impl Ingest {
         })
     }
 
-    /// Evaluates the pushes of a stored object, in the order of their receipt. Readings that were evaluated before change nothing,
-    /// so this is safe at any time. A buffered object costs as much state as one push: each zone is loaded once, and written once
+    /// Evaluates the pushes of a stored object, in the order of their receipt. Readings that were evaluated before, and copies of a
+    /// push, change nothing, so this is safe at any time. A buffered object costs as much state as one push: each zone is loaded once, and written once
     /// if it changes.
     ///
     /// # Errors
@@ -287,7 +287,6 @@ impl Ingest {
         limit: Duration,
     ) -> Result<(), UnavailableError> {
         pushes.sort_unstable();
-        pushes.dedup_by(|push, before| (push.received, &push.key) == (before.received, &before.key));
         // Every stored line was accepted as a reading.
         let readings =
             pushes.iter().map(|push| push.lines.lines().filter_map(|line| Reading::read(line).ok()).collect());
