@@ -27,12 +27,12 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [ok, bad, unavailable, none] = [Some(200), Some(400), Some(503), None].map(|status| self.responses(status));
-        let (pushes, objects) = (self.evidence.ledger.pushes.len(), self.evidence.objects.len());
+        let (pushes, stored) = (self.evidence.ledger.pushes.len(), self.evidence.objects.len());
         let (messages, objections) = (self.evidence.messages.len(), self.objections.len());
         write!(
             f,
             "{:<24} {pushes:>3} pushes: {ok:>3} × 200, {bad:>2} × 400, {unavailable:>2} × 503, {none:>2} without a response; \
-             {objects:>3} objects, {messages:>3} messages, {objections} objections",
+             {stored:>3} stored, {messages:>3} messages, {objections} objections",
             self.name
         )?;
         self.objections.iter().try_for_each(|objection| write!(f, "\n  {objection}"))

@@ -68,23 +68,29 @@ pub(super) async fn sweeps(delivery: RawDelivery) -> (Deployment, SignedDuration
     let deployment = Deployment::new("killed in a sweep", delivery);
     let mut producer = Producer::new("killed");
     let mut ahead = LEASE;
-    let unsent = async |producer: &mut Producer| {
+    let unsent = async |producer: &mut Producer, fault| {
         let push = deployment.add([producer.push()]);
-        deployment.aws.start_outage(&[(Service::Sns, Fault::Throttled)]);
+        deployment.aws.start_outage(&[fault]);
         deployment.push(&push).await;
         deployment.aws.end_outage();
     };
-    unsent(&mut producer).await;
+    unsent(&mut producer, (Service::Sns, Fault::Throttled)).await;
     let function = deployment.function.with_clock(ahead);
     let calls = calls(&deployment, &function, async |function| drop(function.invoke(&sweep_event()).await)).await;
     assert!(calls >= MIN_CALLS, "{calls} calls");
     for point in 0..2 * calls {
-        unsent(&mut producer).await;
+        // The sweep sends messages, and the queue has a push to evaluate.
+        let is_sweep = point % 4 < 2;
+        unsent(
+            &mut producer,
+            if is_sweep { (Service::Sns, Fault::Throttled) } else { (Service::DynamoDb, Fault::Expired) },
+        )
+        .await;
         ahead += LEASE;
         let function = deployment.function.with_clock(ahead);
         function.warm().await.unwrap();
         deployment.aws.faults.kill(point / 2, point % 2 == 1);
-        if point % 4 < 2 {
+        if is_sweep {
             let _ = function.invoke(&sweep_event()).await;
         } else {
             drain_queue(&deployment.aws, &function, FUNCTION_TIMEOUT, 1).await;
