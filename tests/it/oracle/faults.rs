@@ -125,10 +125,11 @@ enum FaultMode {
     Off,
     /// All calls of these services.
     Outage(Vec<(Service, Fault)>),
-    /// Each call with a probability.
+    /// Each call with a probability, which is greater for one service.
     Chance {
         dice: Box<ChaCha8Rng>,
         per_cent: u32,
+        worst: Service,
     },
     /// The call after this number of calls.
     Kill {
@@ -174,9 +175,11 @@ impl FaultPlan {
         self.begin(FaultMode::Outage(faults));
     }
 
-    /// Fails each call from now on with this probability.
+    /// Fails each call from now on with this probability, and with four times as much those of a random service.
     pub(crate) fn chance(&self, seed: u64, per_cent: u32) {
-        self.begin(FaultMode::Chance { dice: Box::new(ChaCha8Rng::seed_from_u64(seed)), per_cent });
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let worst = Service::ALL[dice.random_range(0..Service::ALL.len())];
+        self.begin(FaultMode::Chance { dice: Box::new(dice), per_cent, worst });
     }
 
     /// Kills the process at the call after this number of calls, before it is performed or right after.
@@ -195,14 +198,15 @@ impl FaultPlan {
                 let fault = faults.iter().find(|(faulty, _)| *faulty == service)?.1;
                 Some(InjectedFault { fault, is_performed: call % 2 == 1 })
             }
-            FaultMode::Chance { dice, per_cent } => {
+            FaultMode::Chance { dice, per_cent, worst } => {
+                let per_cent = if *worst == service { 4 * *per_cent } else { *per_cent };
                 let mut kinds = Fault::of(service);
                 // Kills are drawn like any other fault. Timeouts of the function follow from services that do not respond.
                 kinds.retain(|fault| *fault != Fault::OutOfTime);
                 kinds.push(Fault::Killed);
                 let fault = kinds[dice.random_range(0..kinds.len())];
                 let is_performed = dice.random_bool(0.5);
-                (dice.random_range(0..100) < *per_cent).then_some(InjectedFault { fault, is_performed })
+                (dice.random_range(0..100) < per_cent).then_some(InjectedFault { fault, is_performed })
             }
             FaultMode::Kill { after, is_performed } => {
                 (call == *after).then_some(InjectedFault { fault: Fault::Killed, is_performed: *is_performed })

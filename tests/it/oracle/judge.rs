@@ -33,11 +33,15 @@ pub(crate) struct Evidence {
 }
 
 /// The time by which each alert must leave: how far the sender's clock is ahead.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Latest {
-    /// For an alert that no other one can suppress.
+    /// For an alert that an outbox contained when the faults ended.
+    pub(crate) pending: SignedDuration,
+    /// The outboxes at that time.
+    pub(crate) outboxes: String,
+    /// For another alert that no alert of its zone can suppress.
     pub(crate) prompt: SignedDuration,
-    /// For an alert that waits for the end of a block.
+    /// For an alert that may wait for the end of a block.
     pub(crate) blocked: SignedDuration,
 }
 
@@ -256,9 +260,15 @@ fn judge_messages(evidence: &Evidence, due: &BTreeMap<(String, String), Expected
 fn late(ids: &BTreeMap<(String, String), BTreeMap<String, i64>>, latest: &Latest) -> Vec<String> {
     let late = ids.iter().flat_map(|(cause, sent)| {
         let is_prompt = ["ammonia-lite", "soap-low"].contains(&cause.0.as_str());
-        let latest = if is_prompt { latest.prompt } else { latest.blocked };
-        let late = sent.values().filter(move |ahead_s| **ahead_s > latest.as_secs());
-        late.map(move |ahead_s| format!("{cause:?}: left after {ahead_s} s, and not after {latest:#}"))
+        sent.iter().filter_map(move |(id, ahead_s)| {
+            let latest = match (latest.outboxes.contains(id), is_prompt) {
+                (true, _) => latest.pending,
+                (false, true) => latest.prompt,
+                (false, false) => latest.blocked,
+            };
+            let is_late = *ahead_s > latest.as_secs();
+            is_late.then(|| format!("{cause:?}: left after {ahead_s} s, and not after {} s", latest.as_secs()))
+        })
     });
     late.collect()
 }

@@ -52,7 +52,7 @@ const STORE_DAMAGES: [Damage; 6] = [
     }),
 ];
 
-const MESSAGE_DAMAGES: [Damage; 9] = [
+const MESSAGE_DAMAGES: [Damage; 10] = [
     ("0 of 1 alerts were sent", |evidence| {
         evidence.messages.retain(|message| message["alerts"][0]["rule"] != "soap-low");
     }),
@@ -81,6 +81,12 @@ const MESSAGE_DAMAGES: [Damage; 9] = [
     }),
     ("left after 60 s", |evidence| {
         message(evidence, "soap-low")[AHEAD_S] = 60.into();
+    }),
+    ("left after 200 s, and not after 186 s", |evidence| {
+        let message = message(evidence, "bin-full");
+        message[AHEAD_S] = 200.into();
+        let id = message["alerts"][0]["id"].to_string();
+        evidence.latest.as_mut().unwrap().outboxes = id;
     }),
     ("left after 7200 s", |evidence| {
         message(evidence, "bin-full")[AHEAD_S] = 7_200.into();

@@ -126,26 +126,24 @@ impl Deployment {
         self.aws.end_outage();
         self.catch_up(&self.function, FUNCTION_TIMEOUT, ROUNDS).await;
         self.function.stop_idle();
-        let mut ahead = later;
+        let outboxes = self.with_member("outbox").concat();
+        let mut ahead = self.send_pending(later).await;
+        let pending = later + AFTER_A_LEASE * SWEEPS;
+        let mut prompt = pending;
         if self.delivery == RawDelivery::Buffered {
             for _ in 0..DELIVERIES {
                 ahead += LONGEST_DELIVERY / DELIVERIES;
                 self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
             }
-        }
-        let prompt = ahead + AFTER_A_LEASE * SWEEPS;
-        for _ in 0..SWEEPS {
-            if self.count_with("outbox") > 0 {
-                ahead += AFTER_A_LEASE;
-                self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
-            }
+            prompt = ahead + AFTER_A_LEASE * SWEEPS;
+            ahead = self.send_pending(ahead).await;
         }
         ahead += AFTER_ALL_BLOCKS;
-        let latest = Latest { prompt, blocked: ahead + AFTER_A_LEASE * SWEEPS };
+        let latest = Latest { pending, outboxes, prompt, blocked: ahead + AFTER_A_LEASE * SWEEPS };
         // On a slow machine, a sweep may not record all messages as sent in time, and the next one sends them again.
         for _ in 0..MAX_SWEEPS {
             self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
-            if self.count_with("outbox") + self.count_with("suppressed") == 0 {
+            if self.with_member("outbox").is_empty() && self.with_member("suppressed").is_empty() {
                 break;
             }
             ahead += AFTER_A_LEASE;
@@ -154,10 +152,21 @@ impl Deployment {
         Verdict::new(&self.name, Evidence { may_notice_silence, latest: Some(latest), ..self.evidence() })
     }
 
-    /// The number of zones with pending or suppressed messages: the member `name`.
-    fn count_with(&self, name: &str) -> usize {
+    /// Sweeps each minute until all messages have left that may. Returns how far the clock is ahead then.
+    async fn send_pending(&self, mut ahead: SignedDuration) -> SignedDuration {
+        for _ in 0..SWEEPS {
+            if !self.with_member("outbox").is_empty() {
+                ahead += AFTER_A_LEASE;
+                self.catch_up(&self.function.with_clock(ahead), FUNCTION_TIMEOUT, ROUNDS).await;
+            }
+        }
+        ahead
+    }
+
+    /// The member `name` of each state document that has it.
+    fn with_member(&self, name: &str) -> Vec<String> {
         let documents = self.aws.with_state(|state| state.table.documents());
-        documents.values().filter(|(document, _)| document.get(name).is_some()).count()
+        documents.values().filter_map(|(document, _)| document.get(name).map(Value::to_string)).collect()
     }
 
     fn evidence(&self) -> Evidence {
