@@ -207,6 +207,6 @@ fn the_assumed_number_of_messages_agrees_with_a_simulation() {
 #[test]
 fn the_bill_counts_as_many_alarms_as_the_template_has() {
     let template = page("template.yaml");
-    let deployed = template.matches("Type: AWS::CloudWatch::Alarm\n").count();
+    let deployed = template.matches("Type: AWS::CloudWatch::Alarm\n    Condition: HasAlarms\n").count();
     assert_eq!(count(deployed as u64), format!("{}", assumptions::ALARMS.value));
 }

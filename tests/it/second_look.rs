@@ -205,6 +205,19 @@ async fn a_reading_without_a_usable_time_changes_nothing_after_1024_others_of_it
     assert_eq!(app.state.documents(), documents);
 }
 
+#[tokio::test]
+async fn a_reading_that_changed_nothing_is_evaluated_once_more_after_an_older_one_that_came_later() {
+    let rules = "[[rule]]\nid = \"ammonia-lite\"\nresolved = true\n";
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", rules).unwrap());
+    app.push_after(60, &[at(60, "ODRDTR_BATT_V1", &json!({"amm": 5}))]).await;
+    let normal = app.pushes();
+    assert_eq!(app.push_after(90, &[at(0, "ODRDTR_BATT_V1", &json!({"amm": 270}))]).await, 1);
+    for seconds in [420, 720] {
+        app.second_look(normal.clone(), after(seconds)).await;
+        assert!(app.subjects().len() == 2 && app.subjects()[1].starts_with("[OK]"), "{:?}", app.subjects());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_for_which_no_time_is_left_is_retried() {
     let app = TestApp::new();
