@@ -229,6 +229,29 @@ async fn a_message_for_which_no_time_is_left_is_retried() {
     assert_eq!(failures(&["raw/1", "raw/slow", "raw/3", "raw/4"]).await, 2);
 }
 
+/// The buffering hint of the stream. In a build without optimization, it takes 2 to 3 s.
+#[tokio::test]
+async fn five_megabytes_of_pushes_are_evaluated_within_the_time_limit() {
+    let app = TestApp::new();
+    let push = |number: i64| {
+        let (zone, received) = (format!("zone-{}", number % 500), after(number / 40));
+        let device = json!({"InsID": zone, "DEVID": format!("device-{number}"), "unixT": received.as_millisecond()});
+        let values = json!({"amm": 150 + number % 100, "aqi": 103, "rh": 730, "temp": 304});
+        let lines = reading_with("ODRDTR_BATT_V1", &values, &device);
+        let key = ObjectKey::known(&format!("raw/dt=2026-11-23/hh=10/{number:032}.ndjson.zst"));
+        StoredPush { received: Some(received), key, lines }
+    };
+    let pushes: Vec<_> = (0..12_000).map(push).collect();
+    let StoredPush { received, key, lines } = &pushes[0];
+    let (request_id, source) = ("JKJaXmPLvHcESHA=", "203.0.113.7");
+    let record =
+        json!({"key": key, "received": received, "request_id": request_id, "source": source, "readings": [lines]});
+    assert!(record.to_string().len() * pushes.len() > 5_000_000, "{record}");
+    app.second_look(pushes, after(600)).await;
+    assert!(!app.publisher.sent().is_empty());
+    assert_eq!(app.state.documents().keys().filter(|key| key.starts_with("zone/")).count(), 500);
+}
+
 /// A state in memory that counts the loads of zones.
 #[derive(Clone, Default)]
 struct CountedState {
