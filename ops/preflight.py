@@ -1,5 +1,6 @@
 """Checks that a deploy can succeed, before a build of twelve minutes."""
 
+import datetime
 import re
 
 import boto3
@@ -9,6 +10,8 @@ from ops import CommandError, is_confirmed, settings, subscriptions
 
 # A new account may run only ten copies of all its functions together.
 LOW_CONCURRENCY = 50
+# Below this, an object for each push is most of the bill.
+FEW_READINGS = 5
 # In these states, a stack has never worked. AWS cannot update it, and it contains no readings.
 NEVER_CREATED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
 
@@ -143,6 +146,29 @@ def _notes(stack, parameters):
             "this account is in the SMS sandbox: SMS reach only numbers that are verified in the SNS console. To leave it:\n"
             "console > SNS > Text messaging (SMS) > Exit SMS sandbox."
         )
+
+
+    if parameters.get("RawDelivery", "direct") == "direct" and (mean := _readings_per_push(stack)) and mean < FEW_READINGS:
+        yield (
+            f"{mean:.1f} readings in a push (mean of a week). RawDelivery=buffered stores such pushes at a fraction of the price, without a\n"
+            f"delay of alerts (docs/operate.md, Buffered pushes). Compare: smartclean-push cost --batch {mean:.0f}"
+        )
+
+
+def _readings_per_push(stack):
+    """The mean of the last week; None if there was no push, or if reading the metrics is not permitted."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    period = {"StartTime": now - datetime.timedelta(days=7), "EndTime": now, "Period": 86400, "Statistics": ["Sum"]}
+
+    def total(metric):
+        points = stack.client("cloudwatch").get_metric_statistics(Namespace=stack.name, MetricName=metric, **period)["Datapoints"]
+        return sum(point["Sum"] for point in points)
+
+    try:
+        pushes = total("pushes")
+        return total("readings_accepted") / pushes if pushes else None
+    except botocore.exceptions.ClientError:
+        return None
 
 
 def _concurrency_limit(stack):

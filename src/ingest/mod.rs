@@ -274,8 +274,8 @@ impl Ingest {
     }
 
     /// Evaluates the pushes of a stored object, in the order of their receipt. Readings that were evaluated before, and copies of a
-    /// push, change nothing, so this is safe at any time. A buffered object costs as much state as one push: each zone is loaded once, and written once
-    /// if it changes.
+    /// push, change nothing, so this is safe at any time. A buffered object costs no more state than one push: each zone is loaded
+    /// once, and written once if it changes.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written within `limit`. A retry can help.

@@ -22,7 +22,8 @@ use crate::ingest::Ingest;
 use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
 use crate::telemetry::MEASURED;
 
-/// Time limit for evaluating an object: a buffered one has 5 MB of pushes.
+/// Time limit for evaluating an object. A buffered one has 5 MB: 12,000 pushes of one reading, for which a test needs 3 s without
+/// optimization. The function has a third of a processor, and the state store to wait for.
 pub(crate) const OBJECT_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long after the first message of an event the last one is begun.
 pub(crate) const LAST_START: Duration = Duration::from_secs(4);

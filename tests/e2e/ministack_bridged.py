@@ -14,21 +14,27 @@
 - MaximumConcurrency of an event source is a number, also from a parameter. MiniStack fails on the text.
 - An HTTP API has the routes and authorizers of its OpenAPI body. MiniStack ignores the body.
 - A JWT authorizer gets the keys of a Cognito pool without HTTP. MiniStack requests them from itself over HTTP, also if it uses TLS.
+- Firehose buffers the records of a stream for IntervalInSeconds of its buffering hints, then writes them as one object, compressed as
+  configured (https://docs.aws.amazon.com/firehose/latest/dev/buffering-hints.html, .../create-destination.html). MiniStack writes
+  each record at once, uncompressed. Not bridged: SizeInMBs, and the permissions of the role.
 - Each read of a secret writes a line to the log, so that a test can count them. MiniStack's CloudTrail has the last fifty calls only.
 - Athena accepts its own SQL: ministack_athena.py.
 - It listens on the given port only, not on port 443 too.
 """
 
+import contextvars
 import datetime
+import gzip
 import json
 import logging
 import os
+import threading
 import uuid
 
 import ministack_athena  # noqa: F401  (its import patches MiniStack)
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import apigateway, cognito, iot, lambda_svc, secretsmanager, sns, sqs
+from ministack.services import apigateway, cognito, firehose, iot, lambda_svc, secretsmanager, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 build_envelope = sns._build_envelope
@@ -141,6 +147,32 @@ def record_in_queue(target, name, event, result):
 
 
 lambda_svc._route_async_failure = record_in_queue
+
+
+buffered, buffer_lock = {}, threading.Lock()
+
+
+def deliver_buffer(stream, destination):
+    with buffer_lock:
+        data = b"".join(buffered.pop(stream["name"]))
+    if destination["config"].get("CompressionFormat") == "GZIP":
+        data = gzip.compress(data)
+    iam_evaluator.pin_request_origin("127.0.0.1", secure_transport=True)
+    firehose._deliver_to_s3(stream, destination, data)
+
+
+def buffer_records(stream, destination, records):
+    with buffer_lock:
+        waiting = buffered.setdefault(stream["name"], [])
+        waiting += [data for _, data in records]
+        if len(waiting) == len(records):
+            seconds = int(destination["config"]["BufferingHints"]["IntervalInSeconds"])
+            timer = threading.Timer(seconds, contextvars.copy_context().run, (deliver_buffer, stream, destination))
+            timer.daemon = True
+            timer.start()
+
+
+firehose._deliver_records_to_s3 = buffer_records
 
 
 event_sources = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]

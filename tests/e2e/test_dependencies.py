@@ -51,6 +51,11 @@ def test_only_the_compaction_function_contains_parquet():
     assert set(own["dependencies"]["smartclean-push"]["features"]) == {"function", "lake"}
 
 
+def test_only_the_push_function_contains_the_client_of_firehose():
+    binaries = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}
+    assert {name: b"Firehose_20150804" in binary for name, binary in binaries.items()} == {"PushFunction": True, "CompactFunction": False}
+
+
 @pytest.mark.nightly
 def test_released_push_function_contains_no_parquet_code():
     binaries = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}

@@ -32,6 +32,7 @@ ACTIONS = {
     "publish_batch": "sns:Publish",
     "put_item": "dynamodb:PutItem",
     "put_object": "s3:PutObject",
+    "put_record": "firehose:PutRecord",
     "query": "dynamodb:Query",
     "send_message": "sqs:SendMessage",
 }
@@ -91,7 +92,7 @@ FUNCTIONS = [
     Function(
         "PushFunction",
         "impl FunctionConfig",
-        ["dynamodb.rs", "rules.rs", "s3.rs", "secrets.rs", "sns.rs", "sqs.rs"],
+        ["dynamodb.rs", "firehose.rs", "rules.rs", "s3.rs", "secrets.rs", "sns.rs", "sqs.rs"],
         # Without s3:ListBucket, a missing rules file gets 403.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
@@ -211,6 +212,7 @@ def test_only_one_service_can_assume_each_role(template):
         "PushFunctionRole": {"Service": "lambda.amazonaws.com"},
         "CompactFunctionRole": {"Service": "lambda.amazonaws.com"},
         "IotErrorRole": {"Service": "iot.amazonaws.com"},
+        "PushStreamRole": {"Service": "firehose.amazonaws.com"},
     }
     # AWS can change its managed policies.
     assert not any("ManagedPolicyArns" in properties for properties in roles(template).values())
@@ -261,9 +263,10 @@ def test_every_bucket_queue_and_topic_refuses_requests_without_tls(template):
 
 
 def test_retained_resources_are_removed_if_the_first_deploy_fails(template):
-    """Otherwise, failed deploys leave tables and queues behind."""
+    """Otherwise, failed deploys leave tables and queues behind. What is retained contains readings, or the only record of an alert."""
     retained = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
-    assert retained == dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
+    expected = ["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket", "PushStream", "PushStreamRole"]
+    assert retained == dict.fromkeys(expected, "RetainExceptOnCreate")
     assert {template["Resources"][id]["UpdateReplacePolicy"] for id in retained} == {"Retain"}
 
 
@@ -283,3 +286,15 @@ def test_queue_uses_few_concurrent_copies_by_default(template):
     queue = template["Resources"]["PushFunction"]["Properties"]["Events"]["StoredObjects"]["Properties"]
     assert queue["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "QueueConcurrency"}}
     assert template["Parameters"]["QueueConcurrency"]["Default"] == template["Parameters"]["QueueConcurrency"]["MinValue"] == 2
+
+
+def test_buffered_objects_have_the_keys_that_readers_expect(template):
+    destination = template["Resources"]["PushStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
+    source = (ROOT / "crates/domain/src/buffered.rs").read_text(encoding="utf-8")
+    assert f'BUFFERED_EXTENSION: &str = "{destination["FileExtension"]}"' in source
+    assert destination["Prefix"] == "raw/dt=!{timestamp:yyyy-MM-dd}/hh=!{timestamp:HH}/"
+    assert destination["CompressionFormat"] == "GZIP"
+    # The bucket sends no notification about these, and nobody reads them as readings.
+    (rule,) = template["Resources"]["RawBucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert rule["Filter"] == {"S3Key": {"Rules": [{"Name": "prefix", "Value": "raw"}]}}
+    assert not destination["ErrorOutputPrefix"].startswith("raw") and "!{firehose:error-output-type}" in destination["ErrorOutputPrefix"]

@@ -25,6 +25,7 @@ REQUIRED = {
     "AWS::IAM::Role": (["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRole", "iam:PassRole"], "arn:aws:iam::123456789012:role/smartclean-push-PushFunctionRole-1"),
     "AWS::IoT::Policy": (["iot:CreatePolicy", "iot:DeletePolicy"], f"arn:aws:iot:{HERE}:policy/smartclean-push-IotPublisherPolicy-1"),
     "AWS::IoT::TopicRule": (["iot:CreateTopicRule", "iot:DeleteTopicRule"], f"arn:aws:iot:{HERE}:rule/smartclean_push_IotRule_1"),
+    "AWS::KinesisFirehose::DeliveryStream": (["firehose:CreateDeliveryStream", "firehose:DeleteDeliveryStream"], f"arn:aws:firehose:{HERE}:deliverystream/smartclean-push-PushStream-1"),
     "AWS::Lambda::EventInvokeConfig": (["lambda:PutFunctionEventInvokeConfig"], f"arn:aws:lambda:{HERE}:function:smartclean-push-PushFunction-1"),
     "AWS::Lambda::Permission": (["lambda:AddPermission", "lambda:RemovePermission"], f"arn:aws:lambda:{HERE}:function:smartclean-push-PushFunction-1"),
     "AWS::Logs::LogGroup": (["logs:CreateLogGroup", "logs:PutRetentionPolicy"], f"arn:aws:logs:{HERE}:log-group:/aws/vendedlogs/smartclean-push-requests"),
@@ -50,6 +51,7 @@ FURTHER = [
     ("secretsmanager:GetRandomPassword", "*"),
     ("logs:CreateLogDelivery", "*"),
     ("lambda:GetAccountSettings", "*"),
+    ("cloudwatch:GetMetricStatistics", "*"),
 ]
 
 
@@ -89,10 +91,10 @@ def test_deployer_has_no_permission_for_other_resources(type):
         assert [action for action in actions if is_allowed(action, other)] == []
 
 
-def test_deployer_may_pass_roles_to_lambda_and_iot_only():
+def test_deployer_may_pass_roles_to_the_services_of_the_template_only():
     (passing,) = (each for each in POLICY["Statement"] if "iam:PassRole" in as_list(each["Action"]))
     services = passing["Condition"]["StringEquals"]["iam:PassedToService"]
-    assert sorted(services) == ["iot.amazonaws.com", "lambda.amazonaws.com"]
+    assert sorted(services) == ["firehose.amazonaws.com", "iot.amazonaws.com", "lambda.amazonaws.com"]
 
 
 def test_policy_fits_the_size_limit_of_iam():

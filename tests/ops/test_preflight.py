@@ -16,8 +16,9 @@ class FakeStack:
 
     name, region = "smartclean-push", "ap-southeast-1"
 
-    def __init__(self, status=None, concurrency=1000, in_sandbox=False):
+    def __init__(self, status=None, concurrency=1000, in_sandbox=False, sums=None):
         self._status, self._concurrency, self._in_sandbox, self.removed = status, concurrency, in_sandbox, False
+        self._sums = {} if sums is None else sums
 
     def account(self):
         return "123456789012"
@@ -38,6 +39,12 @@ class FakeStack:
 
     def get_sms_sandbox_account_status(self):
         return {"IsInSandbox": self._in_sandbox}
+
+    def get_metric_statistics(self, *, Namespace, MetricName, StartTime, EndTime, Period, Statistics):
+        if self._sums == "denied":
+            raise ACCESS_DENIED
+        assert (Namespace, (EndTime - StartTime).days, Statistics) == (self.name, 7, ["Sum"])
+        return {"Datapoints": [{"Sum": value} for value in self._sums.get(MetricName, [])]}
 
 
 def type_in(monkeypatch, text):
@@ -182,3 +189,22 @@ def test_preflight_runs_before_the_build():
     for target, check, build in [("deploy", "ops  preflight", "cargo lambda build"), ("lake", "ops  preflight --lake", "cargo lambda build"), ("smoke", "ops  smoke --architecture arm64  --preflight", "cargo lambda build")]:
         plan = subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         assert 0 < plan.index(check) < plan.index(build), plan
+
+
+@pytest.mark.parametrize(
+    "sums, parameters, mean",
+    [
+        ({"pushes": [60.0, 40.0], "readings_accepted": [100.0]}, {}, "1.0"),
+        ({"pushes": [100.0], "readings_accepted": [499.0]}, {"RawDelivery": "direct"}, "5.0"),
+        ({"pushes": [100.0], "readings_accepted": [500.0]}, {}, None),
+        ({"pushes": [100.0], "readings_accepted": [100.0]}, {"RawDelivery": "buffered"}, None),
+        ({}, {}, None),
+        ("denied", {}, None),
+    ],
+)
+def test_buffered_delivery_is_recommended_for_few_readings_in_a_push(capsys, sums, parameters, mean):
+    preflight.check(FakeStack("UPDATE_COMPLETE", sums=sums), parameters)
+    output = capsys.readouterr().out
+    assert ("RawDelivery=buffered" in output) is (mean is not None)
+    if mean:
+        assert f"Note: {mean} readings in a push" in output

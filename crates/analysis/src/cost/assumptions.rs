@@ -33,6 +33,22 @@ assumptions! {
     SENT: "a reading as it is pushed", 650.0, "bytes", MEASURED;
     /// Bytes of an object beside its readings.
     OBJECT: "an object's name and its metadata", 200.0, "bytes", "S3 keys and metadata that the function writes";
+    /// Bytes of a push in a buffered object, beside its readings.
+    BUFFERED_PUSH: "a push in a buffered object", 50.0, "bytes", MEASURED;
+    /// Bytes of a reading in a buffered object.
+    BUFFERED_READING: "a reading in a buffered object", 64.0, "bytes", MEASURED;
+    /// Bytes of the record of a push, beside its readings.
+    RECORD: "a push as a record, without its readings", 250.0, "bytes", "its key, receipt, request id and source";
+    /// Megabytes of records that Firehose writes as one object.
+    BUFFER: "records in a buffered object", 5.0, "MB at most", "template.yaml";
+    /// Bytes of a row of a Parquet file.
+    ROW: "a reading in a Parquet file", 119.0, "bytes", MEASURED;
+    /// GB of the compaction function.
+    COMPACTION_MEMORY: "memory of the compaction", 2.0, "GB", "lake.yaml";
+    /// Milliseconds that the compaction takes for each object.
+    COMPACTED_OBJECT_MS: "compaction of an object", 0.5, "ms", NOT_MEASURED;
+    /// Milliseconds that the compaction takes for each reading.
+    COMPACTED_READING_MS: "compaction of a reading", 0.05, "ms", NOT_MEASURED;
     /// KB of the state document of a zone for each of its devices.
     STATE: "state of a device", 0.5, "KB", MEASURED;
     /// Write units of the index with each write of a zone: its due time changes with one in four.
@@ -66,8 +82,8 @@ assumptions! {
     ANSWER: "an answer", 600.0, "bytes", "an answer of `serve`, and TLS";
     /// Metrics that have values in most hours. Others are not billed.
     METRICS: "metrics that have values", 12.0, "", "of 30; the others count what hardly ever happens";
-    /// Alarms.
-    ALARMS: "alarms", 10.0, "", "template.yaml";
+    /// Alarms of the stack with direct delivery. CloudWatch bills the metrics of an alarm, and each of them has one.
+    ALARMS: "alarms, of one metric each", 10.0, "", "template.yaml";
     /// Dashboards.
     DASHBOARDS: "dashboards", 1.0, "", "template.yaml";
 }

@@ -3,7 +3,7 @@
 //! Sizes and times that the code does not know are [`assumptions`], each with its source.
 //!
 //! ```
-//! use analysis::cost::{Bill, Region, Workload};
+//! use analysis::cost::{Bill, RawDelivery, Region, Workload};
 //! let workload = Workload {
 //!     devices: 1_000.0,
 //!     interval: jiff::SignedDuration::from_mins(5),
@@ -15,6 +15,8 @@
 //!     phones: 0.0,
 //!     months_kept: 12.0,
 //!     push_ms: 80.0,
+//!     delivery: RawDelivery::Direct,
+//!     lake_scanned_gb: None,
 //! };
 //! let bill = Bill::of(&workload, Region::Singapore, false);
 //! assert_eq!(bill.dominating().unwrap().item.what, "metrics");
@@ -32,7 +34,7 @@ use self::prices::{AS_OF, PricedItem, items};
 use self::workload::Month;
 
 pub use self::prices::Region;
-pub use self::workload::Workload;
+pub use self::workload::{RawDelivery, Workload};
 
 /// The bill of a month.
 #[derive(Clone, Debug, Serialize)]

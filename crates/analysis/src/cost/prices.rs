@@ -54,8 +54,9 @@ pub struct PricedItem {
     pub each: String,
     /// AWS's page with the price.
     pub page: String,
-    /// Whether the price was found published in 2025 or 2026. Otherwise it is of that size as far as we know.
-    pub is_confirmed: bool,
+    /// Where the price was found in 2025 or 2026. Without it, the price is of that size as far as we know.
+    #[serde(default)]
+    pub checked: Option<String>,
     /// The amount that is free for every account in every month.
     #[serde(default, skip_serializing)]
     pub(super) free: f64,

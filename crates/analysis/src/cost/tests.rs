@@ -25,6 +25,8 @@ fn of(devices: u32, batch: u32) -> Workload {
         phones: 0.0,
         months_kept: 12.0,
         push_ms: 80.0,
+        delivery: RawDelivery::Direct,
+        lake_scanned_gb: None,
     }
 }
 
@@ -62,6 +64,7 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             // 42,924 s × 0.5 GB = 21,462 × $13.3334 a million.
             ("Lambda", "GB-seconds", 0.286_161),
             // 350,400 × $5 a million.
+            ("Data Firehose", "GB taken", 0.0),
             ("S3", "objects written", 1.752),
             // 350,400 + 43,800 looks at the rules = 394,200 × $0.40 a million.
             ("S3", "objects read", 0.157_68),
@@ -89,11 +92,12 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             // 12 × $0.30.
             ("CloudWatch", "metrics", 3.6),
             // 10 × $0.10.
-            ("CloudWatch", "alarms", 1.0),
+            ("CloudWatch", "metrics of alarms", 1.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             // 2 × 43,800 ÷ 5 = 17,520 × $5 a million.
             ("Secrets Manager", "reads", 0.0876),
+            ("Athena", "GB scanned", 0.0),
         ],
     );
 }
@@ -117,6 +121,7 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             // 967,980 s × 0.5 GB = 483,990 × $13.3334 a million.
             ("Lambda", "GB-seconds", 6.453_232),
             // 8,760,000 × $5 a million.
+            ("Data Firehose", "GB taken", 0.0),
             ("S3", "objects written", 43.8),
             // 8,760,000 + 43,800 = 8,803,800 × $0.40 a million.
             ("S3", "objects read", 3.521_52),
@@ -137,14 +142,75 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             // 15 % of it = 0.795443 GB × $0.03.
             ("CloudWatch", "GB of log lines kept", 0.023_863),
             ("CloudWatch", "metrics", 3.6),
-            ("CloudWatch", "alarms", 1.0),
+            ("CloudWatch", "metrics of alarms", 1.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             ("Secrets Manager", "reads", 0.0876),
+            ("Athena", "GB scanned", 0.0),
         ],
     );
     let item = bill.dominating().unwrap().item;
     assert_eq!((&*item.service, &*item.what), ("S3", "objects written"));
+}
+
+/// The same, buffered: what differs from one object a push.
+///
+/// - a record: 250 + 650 = 900 bytes, billed as 5 KB; a day's 28.8 million bytes a day are far below 5 MB in five minutes, so
+///   that an object has five minutes: 8,760 objects, and as many second looks
+/// - time: 8,760,000 × (80 + 2 × 0.1) ms + 8,760 × 30 ms + 43,800 × 60 ms = 705,442.8 s
+#[test]
+fn a_thousand_devices_with_buffered_pushes_cost_what_they_do_by_hand() {
+    let direct = in_singapore(&of(1_000, 1));
+    let buffered = in_singapore(&Workload { delivery: RawDelivery::Buffered, ..of(1_000, 1) });
+    let by_hand = [
+        // 8,760,000 + 8,760 + 43,800 = 8,812,560 × $0.20 a million.
+        ("Lambda", "calls", 1.762_512),
+        // 705,442.8 s × 0.5 GB = 352,721.4 × $13.3334 a million.
+        ("Lambda", "GB-seconds", 4.702_975),
+        // 8,760,000 × 5,120 bytes = 41.770935 GB × $0.036.
+        ("Data Firehose", "GB taken", 1.503_754),
+        // 8,760 × $5 a million.
+        ("S3", "objects written", 0.0438),
+        // 8,760 + 43,800 = 52,560 × $0.40 a million.
+        ("S3", "objects read", 0.021_024),
+        // (8,760,000 × (50 + 64) + 8,760 × 200) × 12 = 12,004,704,000 bytes = 11.180252 GB × $0.025.
+        ("S3", "GB kept", 0.279_506),
+        // 8,760 + 2 × 8,760 + 657,000 = 683,280 × $0.40 a million.
+        ("SQS", "requests", 0.273_312),
+        // 8,760,000 + 8,760 × 200 = 10,512,000; 131,400; 6,000. Together 10,649,400 × $0.1425 a million.
+        ("DynamoDB", "read units", 1.517_540),
+        // 11 × $0.10.
+        ("CloudWatch", "metrics of alarms", 1.1),
+    ];
+    for (one, other) in direct.lines.iter().zip(&buffered.lines) {
+        let expected =
+            by_hand.iter().find(|(service, what, _)| (*service, *what) == (&one.item.service, &one.item.what));
+        let expected = expected.map_or(one.cost, |(_, _, cost)| *cost);
+        assert!((other.cost - expected).abs() < 5e-6, "{}: {} and not {expected}", one.item.what, other.cost);
+    }
+}
+
+#[test]
+fn a_push_larger_than_a_record_is_an_object_of_its_own() {
+    // 250 + 1,574 × 650 = 1,023,350 bytes; with 1,575, 1,024,000 are just a record; 1,576 are too many.
+    let taken =
+        |batch| cost_of(&in_singapore(&Workload { delivery: RawDelivery::Buffered, ..of(1_000, batch) }), "GB taken");
+    assert!(taken(1_575) > 0.0 && taken(1_576) == 0.0);
+}
+
+#[test]
+fn the_lake_costs_its_compaction_files_alarm_and_queries() {
+    let with_lake = |delivery| Workload { delivery, lake_scanned_gb: Some(100.0), ..of(1_000, 1) };
+    let bill = in_singapore(&with_lake(RawDelivery::Direct));
+    let added = |what| cost_of(&bill, what) - cost_of(&in_singapore(&of(1_000, 1)), what);
+    // 100 GB ÷ 1,024 × $5; each object once more; 8,760,000 × (0.5 + 0.05) ms × 2 GB = 9,636 × $13.3334 a million.
+    for (what, cost) in
+        [("GB scanned", 0.488_281), ("objects read", 3.504), ("GB-seconds", 0.128_481), ("metrics of alarms", 0.1)]
+    {
+        assert!((added(what) - cost).abs() < 5e-6, "{what}: {} and not {cost}", added(what));
+    }
+    let buffered = in_singapore(&with_lake(RawDelivery::Buffered));
+    assert!(cost_of(&buffered, "objects read") < 0.03, "few objects to compact");
 }
 
 fn cost_of(bill: &Bill, what: &str) -> f64 {

@@ -3,8 +3,8 @@
 mod text;
 
 use analysis::cost::assumptions::MESSAGES;
-use analysis::cost::{Bill, Region, Workload};
-use clap::Args;
+use analysis::cost::{Bill, RawDelivery, Region, Workload};
+use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::Failure;
@@ -13,18 +13,20 @@ use crate::period::interval;
 
 /// Estimate the cost of a month in AWS by service, and name the largest line
 ///
-/// Uses a dated table of list prices, and how this program works: an object, a notice and a second look for each push, a
-/// write for each changed zone, an SNS message for each message about alerts. It does not read your AWS account.
+/// Uses a dated table of list prices, and how this program works: an object, a notice and a second look for each push, or for
+/// the pushes of five minutes; a write for each changed zone; an SNS message for each message about alerts. It does not read
+/// your AWS account.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push cost --devices 1000 --interval 5m
   smartclean-push cost --devices 1000 --interval 5m --batch 1        # a push for each reading, the dearest there is
+  smartclean-push cost --devices 1000 --interval 5m --batch 1 --delivery buffered --lake
   smartclean-push cost --devices 200 --interval 15m --emails 3 --sms 2 --messages-per-device-month 4
   smartclean-push cost --devices 100000 --interval 5m --explain      # how each amount is computed, and what is assumed
   smartclean-push cost --devices 1000 --interval 5m --format json | jq .total
 
-Not counted: compaction and queries of the lake (each reads every object once more, $0.40 a million), what is pushed by AWS
-IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
+Not counted: what is pushed by AWS IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID
+for SMS, support, tax.")]
 pub(super) struct CostCommand {
     /// Number of devices
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
@@ -57,6 +59,15 @@ pub(super) struct CostCommand {
     /// Milliseconds that the function takes for a push. Yours are in CloudWatch (push_ms)
     #[arg(long, value_name = "MS", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=29_000))]
     push_ms: u32,
+    /// How pushes reach the bucket: RawDelivery of the stack
+    #[arg(long, value_enum, default_value_t)]
+    delivery: Delivery,
+    /// Include the lake: compaction, Parquet files and its alarm
+    #[arg(long)]
+    lake: bool,
+    /// GB that queries of the lake scan in a month
+    #[arg(long, value_name = "GB", default_value_t = 10, requires = "lake")]
+    scanned_gb: u32,
     /// Region: ap-southeast-1 (Singapore) or us-east-1 (N. Virginia)
     #[arg(long, value_name = "REGION", default_value = "ap-southeast-1")]
     region: Region,
@@ -69,6 +80,16 @@ pub(super) struct CostCommand {
     /// Format of the results. JSON is one object with every line
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
+}
+
+/// [`RawDelivery`] as an argument.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Delivery {
+    /// Each push is an object
+    #[default]
+    Direct,
+    /// Data Firehose writes the pushes of five minutes as one object
+    Buffered,
 }
 
 impl CostCommand {
@@ -89,6 +110,11 @@ impl CostCommand {
             phones: self.sms.into(),
             months_kept: self.months_kept.into(),
             push_ms: self.push_ms.into(),
+            delivery: match self.delivery {
+                Delivery::Direct => RawDelivery::Direct,
+                Delivery::Buffered => RawDelivery::Buffered,
+            },
+            lake_scanned_gb: self.lake.then(|| self.scanned_gb.into()),
         }
     }
 }

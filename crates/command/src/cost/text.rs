@@ -9,7 +9,7 @@ use crate::columns::columns;
 /// The bill; with `explain` how each amount comes about.
 pub(super) fn text(bill: &Bill, explain: bool) -> String {
     let mut text = heading(bill) + &table(bill);
-    if bill.lines.iter().any(|line| !line.item.is_confirmed) {
+    if bill.lines.iter().any(|line| line.item.checked.is_none() && line.amount > 0.0) {
         text += "* of this size as far as we know; look at AWS's page (--explain) before you rely on it\n";
     }
     if let Some(BillLine { item, cost, .. }) = bill.dominating() {
@@ -38,7 +38,8 @@ fn heading(bill: &Bill) -> String {
 fn table(bill: &Bill) -> String {
     let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
     let mut rows = vec![row(["", "a month", "price", "cost", "share"])];
-    for (service, cost) in bill.services() {
+    let is_used = |service: &str| bill.lines.iter().any(|line| line.item.service == service && line.amount > 0.0);
+    for (service, cost) in bill.services().into_iter().filter(|(service, _)| is_used(service)) {
         rows.push(row([service, "", "", &dollars(cost), &share(cost, bill)]));
         let mut lines: Vec<_> =
             bill.lines.iter().filter(|line| line.item.service == service && line.amount > 0.0).collect();
@@ -53,9 +54,16 @@ fn table(bill: &Bill) -> String {
 
 fn explanation(bill: &Bill) -> String {
     let row = |what: String, value: &str, source: &str| vec![format!("  {what}"), value.to_owned(), source.to_owned()];
-    let amounts = bill.lines.iter().map(|line| &line.item);
-    let amounts: Vec<_> =
-        amounts.map(|item| row(format!("{}: {}", item.service, item.what), &item.how, &item.page)).collect();
+    let amounts = bill.lines.iter().map(|line| {
+        let item = line.item;
+        row(format!("{}: {}", item.service, item.what), &item.how, "")
+    });
+    let amounts: Vec<_> = amounts.collect();
+    let prices = bill.lines.iter().map(|line| {
+        let checked = line.item.checked.as_deref().unwrap_or("not found published, an estimate");
+        row(format!("{}: {}", line.item.service, line.item.what), checked, &line.item.page)
+    });
+    let prices: Vec<_> = prices.collect();
     let assumed = assumptions::ALL.iter().map(|assumption| {
         let value = format!("{} {}", amount(assumption.value), assumption.unit);
         row(assumption.what.to_owned(), value.trim_end(), assumption.source)
@@ -65,7 +73,12 @@ fn explanation(bill: &Bill) -> String {
         row(what, &format!("{} bytes", amount(*bytes)), assumptions::SENT.source)
     });
     let assumed: Vec<_> = assumed.chain(stored).collect();
-    format!("\nHow each amount comes about\n{}\nWhat is assumed\n{}", columns(&amounts), columns(&assumed))
+    format!(
+        "\nHow each amount comes about\n{}\nWhere each price was checked\n{}\nWhat is assumed\n{}",
+        columns(&amounts),
+        columns(&prices),
+        columns(&assumed)
+    )
 }
 
 /// Dollars and cents; whole dollars from a thousand on.
@@ -91,7 +104,7 @@ fn price(line: &BillLine) -> String {
     while price.ends_with('0') && !price.ends_with(".00") && price.len() > "0.00".len() {
         price.pop();
     }
-    let star = if line.item.is_confirmed { "" } else { "*" };
+    let star = if line.item.checked.is_some() { "" } else { "*" };
     format!("{price} {}{star}", line.item.each)
 }
 

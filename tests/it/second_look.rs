@@ -205,6 +205,19 @@ async fn a_reading_without_a_usable_time_changes_nothing_after_1024_others_of_it
     assert_eq!(app.state.documents(), documents);
 }
 
+#[tokio::test]
+async fn a_reading_that_changed_nothing_is_evaluated_once_more_after_an_older_one_that_came_later() {
+    let rules = "[[rule]]\nid = \"ammonia-lite\"\nresolved = true\n";
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", rules).unwrap());
+    app.push_after(60, &[at(60, "ODRDTR_BATT_V1", &json!({"amm": 5}))]).await;
+    let normal = app.pushes();
+    assert_eq!(app.push_after(90, &[at(0, "ODRDTR_BATT_V1", &json!({"amm": 270}))]).await, 1);
+    for seconds in [420, 720] {
+        app.second_look(normal.clone(), after(seconds)).await;
+        assert!(app.subjects().len() == 2 && app.subjects()[1].starts_with("[OK]"), "{:?}", app.subjects());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_for_which_no_time_is_left_is_retried() {
     let app = TestApp::new();
@@ -214,6 +227,29 @@ async fn a_message_for_which_no_time_is_left_is_retried() {
     };
     assert_eq!(failures(&["raw/1", "raw/2", "raw/3"]).await, 0);
     assert_eq!(failures(&["raw/1", "raw/slow", "raw/3", "raw/4"]).await, 2);
+}
+
+/// The buffering hint of the stream. In a build without optimization, it takes 2 to 3 s.
+#[tokio::test]
+async fn five_megabytes_of_pushes_are_evaluated_within_the_time_limit() {
+    let app = TestApp::new();
+    let push = |number: i64| {
+        let (zone, received) = (format!("zone-{}", number % 500), after(number / 40));
+        let device = json!({"InsID": zone, "DEVID": format!("device-{number}"), "unixT": received.as_millisecond()});
+        let values = json!({"amm": 150 + number % 100, "aqi": 103, "rh": 730, "temp": 304});
+        let lines = reading_with("ODRDTR_BATT_V1", &values, &device);
+        let key = ObjectKey::known(&format!("raw/dt=2026-11-23/hh=10/{number:032}.ndjson.zst"));
+        StoredPush { received: Some(received), key, lines }
+    };
+    let pushes: Vec<_> = (0..12_000).map(push).collect();
+    let StoredPush { received, key, lines } = &pushes[0];
+    let (request_id, source) = ("JKJaXmPLvHcESHA=", "203.0.113.7");
+    let record =
+        json!({"key": key, "received": received, "request_id": request_id, "source": source, "readings": [lines]});
+    assert!(record.to_string().len() * pushes.len() > 5_000_000, "{record}");
+    app.second_look(pushes, after(600)).await;
+    assert!(!app.publisher.sent().is_empty());
+    assert_eq!(app.state.documents().keys().filter(|key| key.starts_with("zone/")).count(), 500);
 }
 
 /// A state in memory that counts the loads of zones.
