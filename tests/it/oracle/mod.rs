@@ -1,9 +1,9 @@
 //! The oracle pushes a known ledger through the real programs while it injects faults, then judges the result. Each 2xx is an
 //! obligation.
 //!
-//! `function` runs the function's own binary against fakes of AWS, `server` runs `serve` on a folder. Random choices have a fixed
-//! seed, which is printed; `ORACLE_SEED=… cargo test --workspace --all-features --test it --test function oracle::` uses
-//! another one.
+//! `function` runs the function's own binary against fakes of AWS, with both values of `RawDelivery`; `server` runs `serve` on a
+//! folder. Random choices have a fixed seed, which is printed; `ORACLE_SEED=… cargo test --workspace --all-features --test it
+//! --test function oracle::` uses another one.
 
 mod aws;
 mod clock;
