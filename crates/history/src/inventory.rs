@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, ArchiveError, Period, hours, read_folder};
+use super::{Archive, ArchiveError, Period, hours, read_hour};
 use domain::cleaning::Cleaning;
 use domain::location::Location;
 use domain::reading::{Reading, Source};
@@ -95,9 +95,9 @@ impl Inventory {
     /// [`ArchiveError`] if the archive cannot be read.
     pub fn read(archive: &dyn Archive, period: &Period) -> Result<Self, ArchiveError> {
         let mut inventory = Self::default();
+        let mut readings = Vec::new();
         for hour in hours(archive, "raw/", period)? {
-            let mut readings = Vec::new();
-            read_folder(archive, &hour.folder, |object| match object.text() {
+            read_hour(archive, &hour, |object| match object.text() {
                 Ok(text) => {
                     let all = text.lines().filter_map(|line| Reading::read(line).ok());
                     readings.extend(all.filter_map(|reading| inventory.add(&reading, object.received)));
@@ -105,8 +105,11 @@ impl Inventory {
                 Err(error) => inventory.damaged.push(error),
             })?;
             readings.sort_unstable();
-            readings.into_iter().for_each(|(at, device)| inventory.devices[device].add(at));
+            // Buffered objects of the next hour can have readings of this one.
+            let earlier = readings.partition_point(|(at, _)| *at < hour.start);
+            readings.drain(..earlier).for_each(|(at, device)| inventory.devices[device].add(at));
         }
+        readings.into_iter().for_each(|(at, device)| inventory.devices[device].add(at));
         Ok(inventory)
     }
 
