@@ -98,6 +98,8 @@ impl Inventory {
         let mut readings = Vec::new();
         for hour in hours(archive, "raw/", period)? {
             read_hour(archive, &hour, |object| match object.text() {
+                // Undated, as those in `raw-undated/`, which are not read here.
+                Ok(_) if !object.key.as_str().starts_with("raw/") => {}
                 Ok(text) => {
                     let all = text.lines().filter_map(|line| Reading::read(line).ok());
                     readings.extend(all.filter_map(|reading| inventory.add(&reading, object.received)));
@@ -207,7 +209,7 @@ impl DeviceHistory {
 mod tests {
     use super::super::StoredObject;
     use super::*;
-    use domain::archive::ObjectKey;
+    use domain::archive::{EXTENSION, ObjectKey};
     use domain::batch::BatchId;
 
     /// A history of one hour with one object.
@@ -221,8 +223,8 @@ mod tests {
             })
         }
 
-        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
-            Ok(vec![ObjectKey::of_readings(BatchId::of(self.0.as_bytes()), &[]).to_string()])
+        fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+            Ok(vec![format!("{folder}{}{EXTENSION}", BatchId::of(self.0.as_bytes()))])
         }
 
         fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
