@@ -12,8 +12,13 @@ use domain::buffered::{BUFFERED_EXTENSION, to_record};
 
 /// The push of one reading that was received at a time of the day. `name` is its key without the extension.
 pub(crate) fn push(name: &str, received: &str) -> Object {
+    push_of(&format!("{{\"DEVID\":\"{name}\"}}"), name, received)
+}
+
+/// The same with the text of the reading.
+pub(crate) fn push_of(text: &str, name: &str, received: &str) -> Object {
     let received = format!("2026-11-23T{received}:00Z").parse().unwrap();
-    let text = format!("{{\"DEVID\":\"{name}\"}}\n");
+    let text = format!("{text}\n");
     Object {
         key: ObjectKey::known(&format!("{name}{EXTENSION}")),
         bytes: zstd::encode_all(text.as_bytes(), 3).unwrap(),
@@ -49,8 +54,11 @@ impl Files {
 }
 
 impl Archive for Files {
-    fn folders(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
-        Ok(Vec::new())
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        let below = self.0.keys().filter_map(|name| name.strip_prefix(folder)?.split_once('/'));
+        let mut below: Vec<_> = below.map(|(name, _)| format!("{folder}{name}/")).collect();
+        below.dedup();
+        Ok(below)
     }
 
     fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {

@@ -208,6 +208,7 @@ impl DeviceHistory {
 #[cfg(test)]
 mod tests {
     use super::super::StoredObject;
+    use super::super::fixtures::{Files, push_of};
     use super::*;
     use domain::archive::{EXTENSION, ObjectKey};
     use domain::batch::BatchId;
@@ -291,5 +292,31 @@ mod tests {
             warnings("59m")
         );
         assert_eq!(warnings("1h"), [""; 0]);
+    }
+
+    #[test]
+    fn readings_are_ordered_by_time_although_the_next_hour_has_some_of_them_buffered() {
+        let push = |minute: u32| {
+            let clock = format!("10:{minute:02}");
+            let at = format!("2026-11-23T{clock}:00Z").parse::<Timestamp>().unwrap().as_second();
+            let text = format!("{{\"DevType\":\"ODRDTR_BATT_V1\",\"DEVID\":\"lite\",\"unixT\":{at}}}");
+            push_of(&text, &format!("raw/dt=2026-11-23/hh=10/{minute}"), &clock)
+        };
+        let single = [0, 20, 40, 58].map(push);
+        let files = single.iter().fold(Files::default(), Files::with);
+        let warnings = |files: &Files| {
+            let rules = RuleSet::parse("r", "[[rule]]\nid = \"silent\"\nafter = \"15m\"\n").unwrap();
+            Inventory::read(files, &Period::default()).unwrap().warnings(&rules).len()
+        };
+        assert_eq!(warnings(&files), 1, "it pauses for 20 minutes");
+        let [a, b, c] = [10, 30, 50].map(push);
+        let files =
+            files.with_buffered("raw/dt=2026-11-23/hh=11/s", &[&a, &b, &c, &push_of("{}", "raw-undated/d", "11:00")]);
+        assert_eq!(warnings(&files), 0, "it pauses for 10 minutes");
+        assert_eq!(
+            Inventory::read(&files, &Period::default()).unwrap().devices().count(),
+            1,
+            "the undated one has no device"
+        );
     }
 }
