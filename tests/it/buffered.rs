@@ -181,7 +181,8 @@ fn buffered_objects_and_copies_give_the_same_history_as_an_object_for_each_push(
                 assert!(printed == expected[name], "{name} {faults}\n{printed}\n{}", expected[name]);
             }
         }
-        ["single", "mixed"].map(|data| compact(folder.path(), data));
+        compact(folder.path(), "single");
+        compact(folder.path(), "mixed");
         let rows = lake(&mixed);
         let is_undated = |batch: &str| single.join(format!("raw-undated/{batch}.ndjson.zst")).exists();
         let dated: BTreeSet<_> = rows.iter().filter(|(batch, ..)| !is_undated(batch)).cloned().collect();
