@@ -2,6 +2,7 @@
 
 - parses the text in Athena's dialect, which refuses invalid queries, and translates it to DuckDB's;
 - replaces each view by its query in the catalog;
+- gives the tables of lines the hidden column `$path`;
 - reads timestamps in Parquet files as UTC without a zone, and gives empty tables the map columns that they declare;
 - defines functions that have another name in DuckDB, and sets the time zone of the session to UTC;
 - creates the named queries of a template.
@@ -47,16 +48,19 @@ def view_of(database, table):
     assert [column["name"] for column in view["columns"]] == [
         column["Name"] for column in found["StorageDescriptor"]["Columns"]
     ]
-    return sqlglot.parse_one(view["originalSql"], read="athena")
+    return expand_views(sqlglot.parse_one(view["originalSql"], read="athena"), database)
 
 
-def translate(query, database):
-    tree = sqlglot.parse_one(query, read="athena")
+def expand_views(tree, database):
     own = {expression.alias for expression in tree.find_all(sqlglot.exp.CTE)}
     for table in list(tree.find_all(sqlglot.exp.Table)):
         if table.name not in own and (view := view_of(table.db or database, table.name)):
             table.replace(view.subquery(table.alias or table.name))
-    return tree.sql(dialect="duckdb")
+    return tree
+
+
+def translate(query, database):
+    return expand_views(sqlglot.parse_one(query, read="athena"), database).sql(dialect="duckdb")
 
 
 rewrite_data_paths = athena._rewrite_data_paths
@@ -75,23 +79,27 @@ def columns_of(table):
     return (table.get("StorageDescriptor") or {}).get("Columns") or []
 
 
-def table_relation_in_utc(table, files):
+def table_relation_of_athena(table, files):
     relation = table_relation(table, files)
+    if athena._data_format(table) == "csv":
+        relation = relation.replace("(SELECT ", '(SELECT filename AS "$path", ', 1)
+        return relation.replace("null_padding = true,", "null_padding = true, filename = true,")
     times = [column["Name"] for column in columns_of(table) if column["Type"] == "timestamp"]
-    if athena._data_format(table) != "parquet" or not times:
+    if not times:
         return relation
     casts = ", ".join(f'CAST("{name}" AS TIMESTAMP) AS "{name}"' for name in times)
     return f"(SELECT * REPLACE ({casts}) FROM {relation})"
 
 
-def empty_relation_with_maps(table):
+def empty_relation_of_athena(table):
     maps = [column["Name"] for column in columns_of(table) if column["Type"] == "map<string,double>"]
     relation = empty_relation(table)
     casts = ", ".join(f'CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS "{name}"' for name in maps)
-    return f"(SELECT * REPLACE ({casts}) FROM {relation})" if maps else relation
+    replaced = f" REPLACE ({casts})" if maps else ""
+    return f"(SELECT *{replaced}, CAST(NULL AS VARCHAR) AS \"$path\" FROM {relation})"
 
 
-athena._table_relation, athena._empty_relation = table_relation_in_utc, empty_relation_with_maps
+athena._table_relation, athena._empty_relation = table_relation_of_athena, empty_relation_of_athena
 
 
 def create_named_query(logical_id, props, stack_name):

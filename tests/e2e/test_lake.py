@@ -2,16 +2,19 @@
 it, and from the Parquet files alone."""
 
 import datetime
+import gzip
 import json
 import re
 import subprocess
 import sys
 import time
+import uuid
 from collections import defaultdict
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+import zstandard
 from deployed import ROOT
 
 SINGAPORE = ZoneInfo("Asia/Singapore")
@@ -94,10 +97,31 @@ def pushes():
     yield ["not a reading", json.dumps(reading("TR", "g", at(), {"p": 60}))]
 
 
+def buffer(stack, keys, folder):
+    """Adds a buffered object of pushes, two records of each, as Firehose writes it. Removes the objects of all but the last one."""
+    records = []
+    for key in keys:
+        metadata = stack.s3.head_object(Bucket=stack.bucket, Key=key)["Metadata"]
+        record = {"key": key, "received": metadata["received"], "request_id": metadata["request-id"], "source": metadata["source"]}
+        records.append(json.dumps({**record, "readings": stack.text(key).split("\n")[:-1]}))
+    body = gzip.compress("".join(f"{record}\n" for record in 2 * records).encode())
+    stack.s3.put_object(Bucket=stack.bucket, Key=f"raw/{folder}/raw-1-{uuid.uuid4()}.ndjson.gz", Body=body)
+    for key in keys[:-1]:
+        stack.s3.delete_object(Bucket=stack.bucket, Key=key)
+
+
 @pytest.fixture(scope="module")
 def pushed(stack):
+    keys = []
     for batch in pushes():
-        assert stack.push(*batch).status_code == 200
+        response = stack.push(*batch)
+        assert response.status_code == 200
+        keys.extend(stack.keys_of_batch(response))
+    of_day = [key for key in keys if key.startswith(f"raw/dt={DAY.date()}/")]
+    assert len(of_day) > 5
+    # One in the folder of another day: it came late.
+    buffer(stack, of_day[0::3], f"dt={DAY.date()}/hh={DAY:%H}")
+    buffer(stack, of_day[1::3], f"dt={(DAY + datetime.timedelta(days=1)).date()}/hh=01")
     return stack
 
 
@@ -209,8 +233,8 @@ def test_every_object_is_in_a_partition_of_its_table(pushed, lake):
             path = re.escape(template.removeprefix(f"s3://{pushed.bucket}/"))
             path = path.replace(r"\$\{dt\}", r"\d{4}-\d\d-\d\d").replace(r"\$\{hh\}", r"[01]\d|2[0-3]".join("()"))
             templates[table["Name"]] = re.compile(path + r"[^/]+")
-    assert set(templates) == {"raw_lines", "rejected_lines", "compacted"}
-    for prefix, table in (("raw/", "raw_lines"), ("rejected/", "rejected_lines"), ("lake/readings/", "compacted")):
+    assert set(templates) == {"raw_objects", "rejected_lines", "compacted"}
+    for prefix, table in (("raw/", "raw_objects"), ("rejected/", "rejected_lines"), ("lake/readings/", "compacted")):
         for key in pushed.keys(prefix):
             assert templates[table].fullmatch(key), key
 
@@ -303,6 +327,15 @@ def test_duckdb_commands_of_the_documentation_count_a_data_folder(tmp_path):
     command = ROOT / "target/debug/smartclean-push"
     simulate = [command, "simulate", "--out", "data", "--devices", "20", "--days", "2", "--from", "2026-09-01"]
     subprocess.run(simulate, cwd=tmp_path, check=True, capture_output=True)
+    # As in a folder copied from a bucket: every third push is buffered, twice.
+    data, records = tmp_path / "data", []
+    for path in sorted(data.glob("raw/*/*/*.zst"))[::3]:
+        key = path.relative_to(data)
+        record = {"key": str(key), **json.loads((data / f"metadata/{key}.json").read_text())}
+        readings = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()).decode().split("\n")[:-1]
+        records.append(json.dumps({**record, "readings": readings}) + "\n")
+        path.unlink()
+    (data / "raw/dt=2026-09-01/hh=10/raw-1.ndjson.gz").write_bytes(gzip.compress("".join(2 * records).encode()))
     page = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
     lines = re.findall(r'^python3 -c "(.+)"$', page, re.MULTILINE)
     assert len(lines) == 2

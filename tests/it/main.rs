@@ -11,6 +11,7 @@ mod audiences;
 mod auth_methods;
 mod aws;
 mod backtest;
+mod buffered;
 mod commands;
 mod compact;
 mod corpus;

@@ -1,4 +1,4 @@
-"""The tables and the view of lake.yaml have the members that Athena requires in the Glue catalog. MiniStack does not
+"""The tables and the views of lake.yaml have the members that Athena requires in the Glue catalog. MiniStack does not
 require them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-glue-table-tableinput.html
@@ -71,7 +71,7 @@ def test_missing_members_are_found(id):
 
 def test_every_partition_key_has_a_projection_and_is_part_of_the_location():
     partitioned = {id: table for id, table in tables().items() if table["PartitionKeys"]}
-    assert set(partitioned) == {"RawLines", "RejectedLines", "Compacted"}
+    assert set(partitioned) == {"RawObjects", "RejectedLines", "Compacted"}
     for table in partitioned.values():
         keys = {key["Name"] for key in table["PartitionKeys"]}
         parameters = table["Parameters"]

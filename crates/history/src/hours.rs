@@ -6,6 +6,18 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period};
+use domain::archive::ObjectKey;
+
+/// The folder of readings.
+const RAW: &str = "raw/";
+/// The formats of the folders of a day and of an hour below their root.
+const DAY: &str = "dt=%Y-%m-%d/";
+const HOUR: &str = "dt=%Y-%m-%d/hh=%H/";
+/// A buffered object is in the hour in which its first push arrived. So a push can be this much newer than that hour (it arrived
+/// up to 15 minutes later, or the clock of a device is ahead),
+const NEWER: SignedDuration = SignedDuration::from_hours(1);
+/// or, if it was late, this much older. Later pushes are found without a period.
+const OLDER: SignedDuration = SignedDuration::from_hours(24);
 
 /// An hour of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +26,8 @@ pub struct Hour {
     pub start: Timestamp,
     /// Its folder: `raw/dt=2026-11-23/hh=05/`.
     pub folder: String,
+    /// The period of its pushes. An hour outside of it is read for buffered objects, which can have pushes of the period.
+    pub period: Period,
 }
 
 impl Hour {
@@ -24,25 +38,41 @@ impl Hour {
     }
 }
 
-/// Lists the hours below `root` (`raw/` or `rejected/`) that overlap `period`, in order. Ignores folders with other names.
+/// Lists the hours below `root` (`raw/` or `rejected/`) that overlap `period`, in order. Ignores folders with other names. Below
+/// `raw/`, adds the hours around them, in which buffered objects can have pushes of the period.
 ///
 /// # Errors
 /// [`ArchiveError`] if a folder cannot be listed.
 pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<Hour>, ArchiveError> {
-    let (day, hour) = (format!("{root}dt=%Y-%m-%d/"), format!("{root}dt=%Y-%m-%d/hh=%H/"));
+    let (newer, older) = if root == RAW { (NEWER, OLDER) } else { Default::default() };
+    let listed = Period {
+        since: period.since.and_then(|since| since.checked_sub(newer).ok()),
+        until: period.until.and_then(|until| until.checked_add(older).ok()),
+    };
+    let (day, hour) = (format!("{root}{DAY}"), format!("{root}{HOUR}"));
     let mut hours = Vec::new();
     for below in archive.folders(root)? {
-        if !start(&day, &below).is_some_and(|start| period.overlaps(start, SignedDuration::from_hours(24))) {
+        if !start(&day, &below).is_some_and(|start| listed.overlaps(start, SignedDuration::from_hours(24))) {
             continue;
         }
         for folder in archive.folders(&below)? {
-            let start = start(&hour, &folder);
-            if let Some(start) = start.filter(|start| period.overlaps(*start, SignedDuration::from_hours(1))) {
-                hours.push(Hour { start, folder });
+            if let Some(start) = start(&hour, &folder).filter(|start| overlaps(&listed, *start)) {
+                hours.push(Hour { start, folder, period: *period });
             }
         }
     }
     Ok(hours)
+}
+
+/// Whether a push is of the period by the hour in its key. An undated push and rejections are.
+pub(crate) fn is_of(period: &Period, key: &ObjectKey) -> bool {
+    let folder = key.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+    start(&format!("{RAW}{HOUR}"), &format!("{folder}/")).is_none_or(|start| overlaps(period, start))
+}
+
+/// Whether the hour from `start` on overlaps the period.
+fn overlaps(period: &Period, start: Timestamp) -> bool {
+    period.overlaps(start, SignedDuration::from_hours(1))
 }
 
 /// The start of the day or hour of a folder whose name has this format.
@@ -58,7 +88,6 @@ fn start(format: &str, folder: &str) -> Option<Timestamp> {
 mod tests {
     use super::super::StoredObject;
     use super::*;
-    use domain::archive::ObjectKey;
 
     struct Folders(&'static [&'static str]);
 
@@ -87,7 +116,9 @@ mod tests {
         "raw/notes/hh=10/",
         "raw/dt=20240501/hh=10/",
         "raw/dt=2024-13-01/hh=10/",
+        "rejected/dt=2024-05-01/hh=09/",
         "rejected/dt=2024-05-01/hh=10/",
+        "rejected/dt=2024-05-01/hh=11/",
     ]);
 
     fn starts(period: &Period) -> Vec<String> {
@@ -106,6 +137,22 @@ mod tests {
     fn days_and_hours_outside_of_the_period_are_left_out() {
         let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
         let minute = Period { since: Some(ten), until: Some(ten + SignedDuration::from_mins(1)) };
-        assert_eq!(starts(&minute), ["2024-05-01T10:00:00Z"]);
+        let rejected = hours(&FOLDERS, "rejected/", &minute).unwrap();
+        assert_eq!(rejected.iter().map(|hour| hour.start).collect::<Vec<_>>(), [ten]);
+        let raw = hours(&FOLDERS, "raw/", &minute).unwrap();
+        assert!(raw.iter().all(|hour| hour.period == minute));
+        let around = ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"];
+        assert_eq!(starts(&minute), around, "buffered objects of the hours around can have pushes of the period");
+        let later = Period { since: Some(ten + SignedDuration::from_hours(2)), until: None };
+        assert_eq!(starts(&later), ["2024-05-02T00:00:00Z"]);
+    }
+
+    #[test]
+    fn a_push_is_of_a_period_by_the_hour_in_its_key() {
+        let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
+        let period = Period { since: Some(ten), until: Some(ten + SignedDuration::from_mins(1)) };
+        let has = |key: &str| is_of(&period, &ObjectKey::known(key));
+        assert!(has("raw/dt=2024-05-01/hh=10/a.ndjson.zst") && has("raw-undated/a.ndjson.zst"));
+        assert!(!has("raw/dt=2024-05-01/hh=09/a.ndjson.zst") && !has("raw/dt=2024-05-01/hh=11/a.ndjson.zst"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, ArchiveError, Period, hours, read_folder};
+use super::{Archive, ArchiveError, Period, hours, read_hour};
 use domain::cleaning::Cleaning;
 use domain::location::Location;
 use domain::reading::{Reading, Source};
@@ -95,9 +95,11 @@ impl Inventory {
     /// [`ArchiveError`] if the archive cannot be read.
     pub fn read(archive: &dyn Archive, period: &Period) -> Result<Self, ArchiveError> {
         let mut inventory = Self::default();
+        let mut readings = Vec::new();
         for hour in hours(archive, "raw/", period)? {
-            let mut readings = Vec::new();
-            read_folder(archive, &hour.folder, |object| match object.text() {
+            read_hour(archive, &hour, |object| match object.text() {
+                // Undated, as those in `raw-undated/`, which are not read here.
+                Ok(_) if !object.key.as_str().starts_with("raw/") => {}
                 Ok(text) => {
                     let all = text.lines().filter_map(|line| Reading::read(line).ok());
                     readings.extend(all.filter_map(|reading| inventory.add(&reading, object.received)));
@@ -105,8 +107,11 @@ impl Inventory {
                 Err(error) => inventory.damaged.push(error),
             })?;
             readings.sort_unstable();
-            readings.into_iter().for_each(|(at, device)| inventory.devices[device].add(at));
+            // Buffered objects of the next hour can have readings of this one.
+            let earlier = readings.partition_point(|(at, _)| *at < hour.start);
+            readings.drain(..earlier).for_each(|(at, device)| inventory.devices[device].add(at));
         }
+        readings.into_iter().for_each(|(at, device)| inventory.devices[device].add(at));
         Ok(inventory)
     }
 
@@ -203,8 +208,9 @@ impl DeviceHistory {
 #[cfg(test)]
 mod tests {
     use super::super::StoredObject;
+    use super::super::fixtures::{Files, push_of};
     use super::*;
-    use domain::archive::ObjectKey;
+    use domain::archive::{EXTENSION, ObjectKey};
     use domain::batch::BatchId;
 
     /// A history of one hour with one object.
@@ -218,8 +224,8 @@ mod tests {
             })
         }
 
-        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
-            Ok(vec![ObjectKey::of_readings(BatchId::of(self.0.as_bytes()), &[]).to_string()])
+        fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+            Ok(vec![format!("{folder}{}{EXTENSION}", BatchId::of(self.0.as_bytes()))])
         }
 
         fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
@@ -286,5 +292,31 @@ mod tests {
             warnings("59m")
         );
         assert_eq!(warnings("1h"), [""; 0]);
+    }
+
+    #[test]
+    fn readings_are_ordered_by_time_although_the_next_hour_has_some_of_them_buffered() {
+        let push = |minute: u32| {
+            let clock = format!("10:{minute:02}");
+            let at = format!("2026-11-23T{clock}:00Z").parse::<Timestamp>().unwrap().as_second();
+            let text = format!("{{\"DevType\":\"ODRDTR_BATT_V1\",\"DEVID\":\"lite\",\"unixT\":{at}}}");
+            push_of(&text, &format!("raw/dt=2026-11-23/hh=10/{minute}"), &clock)
+        };
+        let single = [0, 20, 40, 58].map(push);
+        let files = single.iter().fold(Files::default(), Files::with);
+        let warnings = |files: &Files| {
+            let rules = RuleSet::parse("r", "[[rule]]\nid = \"silent\"\nafter = \"15m\"\n").unwrap();
+            Inventory::read(files, &Period::default()).unwrap().warnings(&rules).len()
+        };
+        assert_eq!(warnings(&files), 1, "it pauses for 20 minutes");
+        let [a, b, c] = [10, 30, 50].map(push);
+        let files =
+            files.with_buffered("raw/dt=2026-11-23/hh=11/s", &[&a, &b, &c, &push_of("{}", "raw-undated/d", "11:00")]);
+        assert_eq!(warnings(&files), 0, "it pauses for 10 minutes");
+        assert_eq!(
+            Inventory::read(&files, &Period::default()).unwrap().devices().count(),
+            1,
+            "the undated one has no device"
+        );
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Objects lie in the folder of the hour of their newest reading. A push can be received long after that hour, because it was
 //! late, or before it, because the clock of a device is ahead. So objects wait, compressed, until enough of the archive is read.
+//!
+//! A push can be stored several times with one receipt: Firehose delivers at least once, and if its answer is lost, the push is an
+//! object of its own too. These copies are next to each other in the order, and all but one are left out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +12,7 @@ use std::collections::BinaryHeap;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::{Archive, ArchiveError, Hour, OBJECTS_AT_ONCE, StoredObject};
+use super::{Archive, ArchiveError, Hour, Period, StoredObject, read_groups};
 use domain::archive::ObjectKey;
 use domain::reading::Reading;
 
@@ -68,9 +71,9 @@ pub fn read_pushes(
     mut visit: impl FnMut(Round) -> bool,
 ) -> Result<Vec<ArchiveError>, ArchiveError> {
     let mut queue = ReceiptQueue::default();
-    queue.read(archive, UNDATED)?;
+    queue.read(archive, UNDATED, &Period::default())?;
     for (index, hour) in hours.iter().enumerate() {
-        queue.read(archive, &hour.folder)?;
+        queue.read(archive, &hour.folder, &hour.period)?;
         while queue.size > MAX_WAITING {
             if !visit(queue.round(index + 1)) {
                 return Ok(queue.damaged);
@@ -92,9 +95,9 @@ struct ReceiptQueue {
 }
 
 impl ReceiptQueue {
-    fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), ArchiveError> {
-        for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
-            let pushes: Vec<_> = archive.read(keys)?.into_par_iter().map(dated).collect();
+    fn read(&mut self, archive: &dyn Archive, folder: &str, period: &Period) -> Result<(), ArchiveError> {
+        read_groups(archive, folder, period, |objects| {
+            let pushes: Vec<_> = objects.into_par_iter().map(dated).collect();
             for push in pushes {
                 match push {
                     Ok(Some((received, object))) => {
@@ -105,15 +108,20 @@ impl ReceiptQueue {
                     Err(error) => self.damaged.push(error),
                 }
             }
-        }
-        Ok(())
+        })
+    }
+
+    /// Whether the next push is a copy of this one.
+    fn is_next_copy_of(&self, push: Option<&(Timestamp, StoredObject)>) -> bool {
+        let next = self.pushes.peek();
+        next.zip(push).is_some_and(|(Reverse(next), push)| (next.0, &next.1.key) == (push.0, &push.1.key))
     }
 
     /// Removes and decompresses the earliest pushes.
     fn round(&mut self, hours: usize) -> Round {
         let mut first = Vec::new();
         let mut size = 0;
-        while size < ROUND
+        while (size < ROUND || self.is_next_copy_of(first.last()))
             && let Some(Reverse((received, object))) = self.pushes.pop()
         {
             size += object.bytes.len();
@@ -132,6 +140,8 @@ impl ReceiptQueue {
                 Err(error) => self.damaged.push(error),
             }
         }
+        // Only now: of two copies, one can be damaged.
+        pushes.dedup_by(|a, b| (a.received, &a.key) == (b.received, &b.key));
         Round { pushes, hours, undated: std::mem::take(&mut self.undated) }
     }
 }
@@ -151,8 +161,9 @@ fn newest(lines: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{Files, push};
     use super::*;
-    use domain::archive::EXTENSION;
+    use domain::archive::{EXTENSION, Object};
 
     fn at(clock: &str) -> Timestamp {
         format!("2026-11-23T{clock}:00Z").parse().unwrap()
@@ -201,7 +212,7 @@ mod tests {
             names.extend(round.pushes.iter().map(name));
         };
         for folder in [UNDATED, "hh=10/", "hh=11/", "hh=12/"] {
-            queue.read(objects, folder).unwrap();
+            queue.read(objects, folder, &Period::default()).unwrap();
             while queue.size > max_waiting {
                 add(queue.round(0));
             }
@@ -243,12 +254,65 @@ mod tests {
     #[test]
     fn an_empty_archive_is_one_empty_round() {
         let mut rounds = Vec::new();
-        let hours = [Hour { start: at("10:00"), folder: "hh=10/".to_owned() }];
+        let hours = [Hour { start: at("10:00"), folder: "hh=10/".to_owned(), period: Period::default() }];
         let visit = |round| {
             rounds.push(round);
             true
         };
         read_pushes(&Objects::default(), &hours, visit).unwrap();
         assert_eq!(rounds, [Round { hours: 1, ..Round::default() }]);
+    }
+
+    /// The names of the pushes of two hours, and the errors.
+    fn read_hours(files: &Files) -> (String, Vec<String>) {
+        let hour =
+            |clock: &str| Hour { start: at(clock), folder: format!("hh={}/", &clock[..2]), period: Period::default() };
+        let mut keys = Vec::new();
+        let errors = read_pushes(files, &["10:00", "11:00"].map(hour), |round| {
+            keys.extend(round.pushes.into_iter().map(|push| push.key.to_string()));
+            true
+        });
+        let names = keys.iter().map(|key| key.rsplit_once('/').unwrap().1.replace(EXTENSION, ""));
+        (names.collect::<Vec<_>>().join(" "), errors.unwrap().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn of_copies_with_one_receipt_one_comes_and_other_pushes_of_that_time_stay() {
+        let [a, b, c] = ["hh=10/a", "hh=10/b", "hh=10/c"].map(|name| push(name, "10:30"));
+        let later = push("hh=10/a", "10:40");
+        let files = Files::default().with(&b).with_buffered("hh=10/s", &[&a, &b, &a]);
+        let files = files.with_buffered("hh=11/s", &[&c, &b, &later]);
+        assert_eq!(read_hours(&files), ("a b c a".to_owned(), Vec::new()), "a was sent again later");
+        let resent = Files::default().with_buffered("hh=10/s", &[&a, &a, &later, &later]);
+        assert_eq!(read_hours(&resent).0, "a a");
+    }
+
+    #[test]
+    fn a_push_comes_if_one_of_its_copies_is_damaged() {
+        let a = push("hh=10/a", "10:30");
+        for bytes in [b"\x00", b"\xff"] {
+            let damaged = Object { bytes: bytes.to_vec(), ..a.clone() };
+            let (names, errors) = read_hours(&Files::default().with(&damaged).with_buffered("hh=11/s", &[&a, &a]));
+            assert!(
+                names == "a" && errors.len() == 1 && errors[0].starts_with("hh=10/a.ndjson.zst is damaged"),
+                "{errors:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn copies_are_found_wherever_a_round_could_end() {
+        let mut state = 1_u32;
+        let noise = (0..2 * ROUND).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'0' + (state >> 27) as u8)
+        });
+        let noise: String = noise.filter(|letter| *letter != '\\').collect();
+        let mut large = push("hh=10/a", "10:30");
+        large.bytes = zstd::encode_all(format!("{{\"a\":\"{noise}\"}}\n").as_bytes(), 0).unwrap();
+        assert!(large.bytes.len() > ROUND);
+        let files =
+            Files::default().with(&large).with_buffered("hh=11/s", &[&large, &large, &push("hh=10/b", "10:30")]);
+        assert_eq!(read_hours(&files).0, "a b");
     }
 }

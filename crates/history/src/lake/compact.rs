@@ -1,5 +1,6 @@
 //! Compaction: copies the objects of an hour into Parquet files.
 
+use std::collections::HashSet;
 use std::mem::replace;
 
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::row::Row;
 use super::store::LakeStore;
 use super::table::TableWriter;
-use crate::{ArchiveError, Hour};
+use crate::{ArchiveError, Hour, groups, read_objects};
 use domain::archive::{EXTENSION, ObjectKey};
 use domain::digest::Digest;
 
@@ -48,7 +49,7 @@ pub struct Compaction<'s> {
 pub struct Compacted {
     /// Hours that were completed, with their marker.
     pub hours: u64,
-    /// Objects whose lines became rows.
+    /// Pushes whose lines became rows.
     pub objects: u64,
     /// Rows that were written.
     pub rows: u64,
@@ -109,18 +110,21 @@ impl Compaction<'_> {
     fn write(&self, keys: &[ObjectKey], names: &LakeFileNames, done: &mut Compacted) -> Result<(), ArchiveError> {
         let mut part = 0;
         let mut file = TableWriter::new(self.limits.group)?;
-        for chunk in keys.chunks(OBJECTS_AT_ONCE) {
+        let mut written = HashSet::new();
+        for chunk in groups(keys, OBJECTS_AT_ONCE) {
             if !(self.go_on)() {
                 done.is_cut_short = true;
                 return Ok(());
             }
-            for object in self.store.read(chunk)? {
+            for object in read_objects(self.store, chunk)? {
                 match object.text() {
+                    Ok(_) if written.contains(&object.key) => {}
                     Ok(text) => {
                         done.objects += 1;
                         for (line, text) in (0..).zip(text.lines()) {
                             file.push(Row::new(text, batch(&object.key), line, object.received))?;
                         }
+                        written.insert(object.key);
                     }
                     Err(damaged) => done.faults.push(damaged.to_string()),
                 }
@@ -195,10 +199,15 @@ impl LakeFileNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Period;
 
     #[test]
     fn parts_and_markers_of_the_hour_are_outdated_and_no_other_file_is() {
-        let hour = Hour { start: "2026-11-23T05:00:00Z".parse().unwrap(), folder: "raw/dt=2026-11-23/hh=05/".into() };
+        let hour = Hour {
+            start: "2026-11-23T05:00:00Z".parse().unwrap(),
+            folder: "raw/dt=2026-11-23/hh=05/".into(),
+            period: Period::default(),
+        };
         let names = LakeFileNames::new("lake/readings/dt=2026-11-23/".into(), &hour, &[ObjectKey::known("raw/x")]);
         let is_outdated = |name: &str| names.is_outdated(&format!("lake/readings/dt=2026-11-23/{name}"));
         for outdated in ["_05-0123456789abcdef", "05-0123456789abcdef-00.parquet", "05-0123456789abcdef-123.parquet"] {

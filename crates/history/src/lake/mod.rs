@@ -4,12 +4,13 @@
 //! Beside the objects, in a bucket or a data folder:
 //!
 //! - `lake/readings/dt=2026-11-23/05-0123456789abcdef-00.parquet`: rows of the objects in `raw/dt=2026-11-23/hh=05/`, in the
-//!   order of their keys. Each line is a row, repeated deliveries too: count distinct `reading_id`s.
+//!   order of their keys. Each line is a row, repeated deliveries too: count distinct `reading_id`s. A push that is stored
+//!   several times in an hour, by itself or in buffered objects, is there once.
 //! - `lake/readings/dt=2026-11-23/_05-0123456789abcdef`: an empty marker. The files of the hour are complete. Athena ignores
 //!   names that begin with `_`, and so does `*.parquet`.
 //!
-//! `0123456789abcdef` is the digest of the keys of the hour's objects. Objects of `raw-undated/` and `rejected/` are not in the
-//! lake.
+//! `0123456789abcdef` is the digest of the keys of the hour's objects, also of buffered ones. Objects of `raw-undated/` and
+//! `rejected/` are not in the lake.
 //!
 //! # Invariants
 //! - The lake is a derived copy. Only queries read it. If you remove a day of it, the next run writes it again.
