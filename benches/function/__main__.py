@@ -1,5 +1,7 @@
 """Compares the cost of a push in the function with the same job in Python and Node: `make bench`.
 
+Python runs in two modes: with the state of the zones, which is the same job, and without it, like Node.
+
 All programs run with the same local replacements for Lambda and AWS, in one run, one process after the other. The measurements are the
 time from the delivery of an event to the response, and the CPU time of the process. Ratios are more reliable than milliseconds, because
 the speed of a computer varies over time and affects all columns.
@@ -28,7 +30,10 @@ MARKED = "<!-- make bench -->\n", "<!-- /make bench -->\n"
 # Readings, zones, pushes, and the number of pushes before the measurement.
 SCENARIOS = {"push of 1": (1, 1, 600, 100), "push of 100 over 50 zones": (100, 50, 80, 20),
              "push of 5,000 over 200 zones": (5_000, 200, 20, 5)}
-CALLS = {"PutObject": "PUT", "BatchGetItem": "reads", "PutItem": "writes", "PublishBatch": "publishes"}
+# Readings and zones of the pushes whose calls are counted.
+SIZES = (1, 1), (10, 10), (100, 50), (1_000, 200), (5_000, 200)
+CALLS = {"PutObject": "PUT", "BatchGetItem": "reads", "PutItem": "writes", "BatchExecuteStatement": "batches of writes",
+         "PublishBatch": "publishes"}
 
 
 @contextlib.contextmanager
@@ -92,18 +97,18 @@ def column(command, certificate=(), quick=False):
 
 
 def calls(command):
-    """Returns the average number of calls of AWS per push, by the number of readings."""
+    """Returns the average number of calls of AWS per push, by the numbers of readings and zones."""
     rows = {}
-    for readings in (1, 10, 100, 1_000, 5_000):
+    for readings, zones in SIZES:
         with stand_in() as (address, environment), host.Run(command, environment) as run:
-            events = pushes.events(12, readings, min(readings, 200))
+            events = pushes.events(12, readings, zones)
             for event in events[:2]:
                 run.push(event)
             urllib.request.urlopen(f"{address}/reset").close()
             for event in events[2:]:
                 run.push(event)
             counted = json.load(urllib.request.urlopen(f"{address}/calls"))
-        rows[readings] = {name: counted.pop(call, 0) / 10 for call, name in CALLS.items()} | {"others": sum(counted.values()) / 10}
+        rows[readings, zones] = {name: counted.pop(call, 0) / 10 for call, name in CALLS.items()} | {"others": sum(counted.values()) / 10}
     return rows
 
 
@@ -121,8 +126,8 @@ def table(columns):
 def table_of_calls(rows):
     names = list(next(iter(rows.values())))
     lines = ["| readings | zones | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
-    lines += [f"| {readings:,} | {min(readings, 200)} | " + " | ".join(f"{row[name]:g}" for name in names) + " |"
-              for readings, row in rows.items()]
+    lines += [f"| {readings:,} | {zones} | " + " | ".join(f"{row[name]:g}" for name in names) + " |"
+              for (readings, zones), row in rows.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -132,7 +137,7 @@ def main():
     arguments.add_argument("--beside", action="append", default=[], metavar="NAME=BINARY",
                            help="compare with another binary of the function instead of Python and Node")
     arguments.add_argument("--tls", action="store_true", help="use TLS, like AWS")
-    arguments.add_argument("--calls", action="store_true", help="count the calls of AWS instead")
+    arguments.add_argument("--calls", action="store_true", help="count the calls of AWS only")
     arguments.add_argument("--quick", action="store_true", help="fewer pushes")
     arguments.add_argument("--into", type=Path, help="also write the table between the markers in this page")
     arguments = arguments.parse_args()
@@ -141,7 +146,8 @@ def main():
         return print(table_of_calls(calls(ours)), end="")
     commands = {"ours": ours} | {name: [path] for name, path in (beside.split("=", 1) for beside in arguments.beside)}
     if not arguments.beside:
-        commands["Python"] = [sys.executable, str(ROOT / "benches/peers/push.py")]
+        python = [sys.executable, str(ROOT / "benches/peers/push.py")]
+        commands |= {"Python + state": [*python, "--state"], "Python": python}
         if shutil.which("node") and (ROOT / "benches/peers/node_modules").exists():
             commands["Node"] = ["node", str(ROOT / "benches/peers/push.mjs")]
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +156,7 @@ def main():
         for name, command in commands.items():
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             columns[name] = column(command, tls, arguments.quick)
-    printed = table(columns)
+    printed = f"{table(columns)}\n{table_of_calls(calls(ours))}"
     print(printed, end="")
     if arguments.into:
         before, _, rest = arguments.into.read_text(encoding="utf-8").partition(MARKED[0])

@@ -7,6 +7,7 @@ and checks the conditions of writes. The end-to-end tests use MiniStack instead,
 import asyncio
 import hashlib
 import json
+import re
 import ssl
 import sys
 import urllib.parse
@@ -61,10 +62,23 @@ class Aws:
                     return 400, {"__type": "ConditionalCheckFailedException", "message": "The condition is not met."}
                 self.items[key] = request["Item"]
                 return 200, {}
+            case "BatchExecuteStatement":
+                return 200, {"Responses": [self.update(**statement) for statement in request["Statements"]]}
             case "Query":
                 return 200, {"Items": [], "Count": 0, "ScannedCount": 0}
             case _:
                 return 400, {"__type": "ValidationException", "message": "This operation is not supported."}
+
+    def update(self, Statement, Parameters):  # noqa: N803
+        """Returns the response to an UPDATE of the items that a version is the condition of."""
+        *values, key, read = Parameters
+        item = self.items.get(json.dumps({"pk": key}))
+        if item is None or item["version"] != read:
+            return {"Error": {"Code": "ConditionalCheckFailed", "Message": "The condition is not met."}}
+        for name in re.findall(r'REMOVE "(\w+)"', Statement):
+            item.pop(name, None)
+        item.update(zip(re.findall(r'SET "(\w+)"', Statement), values, strict=True))
+        return {"TableName": "state"}
 
     def sns(self, form):
         operation = form["Action"][0]

@@ -178,13 +178,14 @@ impl<R: CredentialReader> CachedCredentials<R> {
 impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError> {
         if self.valid_at(now).is_none() {
-            self.first_read(now).await;
+            // The futures of the reads have 20 KB. Without a box, each push would move that for nothing.
+            Box::pin(self.first_read(now)).await;
         // A caller that finds a read in progress does not wait for it: the last credentials are good enough.
         } else if let Ok(mut refresh) = self.refresh.try_lock()
             && has_elapsed(MAX_AGE, refresh.confirmed, now)
             && has_elapsed(MIN_INTERVAL, refresh.last_read, now)
         {
-            self.read(&mut refresh, now).await;
+            Box::pin(self.read(&mut refresh, now)).await;
         }
         let unknown = || UnavailableError::new("the credentials are not known", "they could not be read yet");
         self.valid_at(now).ok_or_else(unknown)

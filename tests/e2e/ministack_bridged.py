@@ -5,6 +5,8 @@
 - An unconfirmed subscription is listed with "PendingConfirmation" in place of its ARN. MiniStack lists its ARN.
 - sns:Publish authorizes PublishBatch ("Grants permission to both publish and publish batch" in the service authorization reference).
   MiniStack requires an action sns:PublishBatch, which does not exist.
+- dynamodb:PartiQLUpdate on the table authorizes BatchExecuteStatement with updates ("IAM security policies with PartiQL for DynamoDB").
+  MiniStack requires an action dynamodb:BatchExecuteStatement, which does not exist, on every table.
 - Policies can use the condition key s3:if-none-match. MiniStack does not have it.
 - /health and /oauth2/token of a deployed API reach that API. MiniStack responds to them itself, the second one as Cognito.
 - AWS IoT invokes a function asynchronously: only if the resource policy of the function allows the rule, with two retries, then the
@@ -28,6 +30,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import threading
 import uuid
 
@@ -76,10 +79,20 @@ extract_iam_action = iam_actions.extract_iam_action
 
 def extract_real_action(*arguments, **options):
     action = extract_iam_action(*arguments, **options)
-    return "sns:Publish" if action == "sns:PublishBatch" else action
+    return {"sns:PublishBatch": "sns:Publish", "dynamodb:BatchExecuteStatement": "dynamodb:PartiQLUpdate"}.get(action, action)
 
 
 iam_actions.extract_iam_action = extract_real_action
+
+dynamodb_resource_arns = iam_actions.dynamodb_resource_arns
+
+
+def arns_of_updates(body, region, account):
+    tables = set(re.findall(rb'"Statement":\s*"UPDATE \\"([\w.-]+)\\"', body or b""))
+    return dynamodb_resource_arns(body, region, account) + [f"arn:aws:dynamodb:{region}:{account}:table/{table.decode()}" for table in tables]
+
+
+iam_actions.dynamodb_resource_arns = arns_of_updates
 
 s3_service_context = iam_actions.s3_service_context
 

@@ -37,7 +37,7 @@ def policy(arn):
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Action": ["dynamodb:BatchGetItem", "dynamodb:PutItem"], "Resource": arn},
+            {"Effect": "Allow", "Action": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:PartiQLUpdate"], "Resource": arn},
             {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": f"{arn}/index/due"},
         ],
     }
@@ -109,7 +109,7 @@ def test_racing_pushes_of_two_processes_raise_each_alert_once_and_lose_nothing(a
     assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
 
-@pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"])
+@pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:PartiQLUpdate", "dynamodb:Query"])
 def test_contract_fails_without_any_of_the_permissions(aws, table, keys, action):
     iam = aws.client("iam")
     denial = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}

@@ -21,6 +21,8 @@ NOT_IN_TEMPLATE = {
 # SDK call -> required action.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 ACTIONS = {
+    # Its statements update: they are built in one place, items.rs.
+    "batch_execute_statement": "dynamodb:PartiQLUpdate",
     "batch_get_item": "dynamodb:BatchGetItem",
     "delete_object": "s3:DeleteObject",
     "get_object": "s3:GetObject",

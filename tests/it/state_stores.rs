@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::domain::state::Channel;
@@ -45,6 +46,7 @@ async fn check_contract<S: StateStore + Clone + 'static>(store: S) {
     many_documents_are_loaded_in_the_requested_order(&store).await;
     due_documents_are_found_by_time(&store).await;
     nothing_is_due_early(&store).await;
+    documents_written_at_once_have_outcomes_of_their_own(&store).await;
     concurrent_increments_are_all_counted(store.clone()).await;
     tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(&store).await;
     sms_are_counted_per_day(&store).await;
@@ -153,6 +155,29 @@ async fn nothing_is_due_early(store: &impl StateStore) {
     assert_eq!(store.load(&due).await.unwrap(), [document("{}", 1)]);
     assert_eq!(store.commit(&due[0], 1, "{}", None).await.unwrap(), Commit::Done);
     assert_eq!(load(store, &long).await.version, 2);
+}
+
+async fn documents_written_at_once_have_outcomes_of_their_own(store: &impl StateStore) {
+    let keys: Vec<_> = (0..60).map(|number| format!("at once {number}")).collect();
+    let write = async |version_of: &(dyn Fn(usize) -> u64 + Sync), body: &'static str, due| {
+        join_all(
+            keys.iter()
+                .enumerate()
+                .map(async |(number, key)| store.commit(key, version_of(number), body, due).await.unwrap()),
+        )
+        .await
+    };
+    assert_eq!(write(&|_| 0, "first", None).await, [Commit::Done; 60]);
+    let is_stale = |number: usize| number % 3 == 1;
+    let outcomes = write(&|number| if is_stale(number) { 2 } else { 1 }, "second", Some(now())).await;
+    for (number, (key, outcome)) in keys.iter().zip(outcomes).enumerate() {
+        let (expected, stored) =
+            if is_stale(number) { (Commit::Lost, document("first", 1)) } else { (Commit::Done, document("second", 2)) };
+        assert_eq!((outcome, load(store, key).await), (expected, stored), "{key}");
+    }
+    assert_eq!(store.due(now(), 100).await.unwrap().len(), 40);
+    assert_eq!(write(&|number| if is_stale(number) { 1 } else { 2 }, "third", None).await, [Commit::Done; 60]);
+    assert_eq!(store.due(now(), 100).await.unwrap(), [""; 0]);
 }
 
 async fn concurrent_increments_are_all_counted<S: StateStore + Clone + 'static>(store: S) {

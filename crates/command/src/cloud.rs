@@ -16,7 +16,8 @@ pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
 pub(super) async fn table(name: &str) -> Result<StateTable, Failure> {
     let unusable = |error: String| {
         Failure::new(format!("dynamodb://{name} cannot be used: {error}")).with_remedy(
-            "Check the name of the table and AWS_REGION. The profile requires dynamodb:Scan, BatchGetItem and PutItem",
+            "Check the name of the table and AWS_REGION. The profile requires dynamodb:Scan, BatchGetItem, PutItem and \
+             PartiQLUpdate",
         )
     };
     let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|error| unusable(error.to_string()))?;

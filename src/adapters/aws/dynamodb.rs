@@ -3,18 +3,19 @@
 mod operator;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementErrorCodeEnum, KeysAndAttributes};
+use futures_util::future::{join_all, try_join_all};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
-use super::items::{ItemCodec, SHARDS, TableItem, item_key, number, text};
+use super::items::{ItemCodec, SHARDS, TableItem, item_key, number, text, update_statement};
 use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
 use crate::adapters::due_millis::now_millis;
 use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
@@ -25,6 +26,10 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(4);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Most keys of a request; DynamoDB, `BatchGetItem`.
 const MAX_KEYS: usize = 100;
+/// Most statements of a request; DynamoDB, `BatchExecuteStatement`.
+const MAX_STATEMENTS: usize = 25;
+/// Longest text of a document that shares a request, in bytes. Its limit is not documented; those of other batches are 4 and 16 MB.
+const MAX_SHARING: usize = 64 * 1024;
 /// Requests of one load at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -49,13 +54,22 @@ pub struct DynamoStore {
     client: Client,
     table: String,
     codec: Arc<ItemCodec>,
+    queue: Arc<Mutex<Vec<QueuedWrite>>>,
+}
+
+/// A write that waits for the others of the same time.
+struct QueuedWrite {
+    item: TableItem,
+    /// The version that was read.
+    version: u64,
+    outcome: oneshot::Sender<Result<Commit, UnavailableError>>,
 }
 
 impl DynamoStore {
     /// Uses `table`, which has the partition key `pk` and the index `due` with the keys `shard` and `due`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
-        Self { client, table, codec: Arc::default() }
+        Self { client, table, codec: Arc::default(), queue: Arc::default() }
     }
 
     /// Opens the connection, so that the first push does not wait for it. Nothing is read: DynamoDB refuses a request without
@@ -118,6 +132,73 @@ impl DynamoStore {
         }
     }
 
+    /// Writes an item in one request with those that other callers write at the same time: the zones of a push. Each has a
+    /// condition and an outcome of its own, and costs as much as alone. In a transaction, it would cost twice as much.
+    async fn put_with_others(&self, item: TableItem, version: u64) -> Result<Commit, UnavailableError> {
+        let (outcome, written) = oneshot::channel();
+        let write = QueuedWrite { item, version, outcome };
+        if let Some(QueuedWrite { item, .. }) = self.enqueue(write) {
+            return self.put(item, version).await;
+        }
+        // The others enter the queue. The first of them to continue sends all.
+        tokio::task::yield_now().await;
+        self.put_each(self.dequeue()).await;
+        written.await.unwrap_or_else(|_| Err(UnavailableError::new(NOT_WRITTEN, "its request has no outcome for it")))
+    }
+
+    /// Adds a write to the queue. Returns it if the queue has one of the same item.
+    fn enqueue(&self, write: QueuedWrite) -> Option<QueuedWrite> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.iter().any(|queued| queued.item["pk"] == write.item["pk"]) {
+            return Some(write);
+        }
+        queue.push(write);
+        None
+    }
+
+    /// The first writes of the queue, as many as a request takes.
+    fn dequeue(&self) -> Vec<QueuedWrite> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = queue.len().min(MAX_STATEMENTS);
+        queue.drain(..count).collect()
+    }
+
+    /// Writes two or more items in one request, an item alone without the cost of a statement.
+    async fn put_each(&self, mut writes: Vec<QueuedWrite>) {
+        if writes.len() > 1 {
+            writes = self.update_each(writes).await;
+        }
+        join_all(writes.into_iter().map(async |QueuedWrite { item, version, outcome }| {
+            // A caller that was cancelled no longer receives.
+            let _ = outcome.send(self.put(item, version).await);
+        }))
+        .await;
+    }
+
+    /// Updates items in one request. Returns the writes that failed for another reason than their condition, such as throttling:
+    /// the SDK retries them only one by one.
+    async fn update_each(&self, writes: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
+        let statements = writes.iter().map(|write| update_statement(&self.table, &write.item, write.version)).collect();
+        let response = self.client.batch_execute_statement().set_statements(Some(statements)).send().await;
+        let mut failed = Vec::new();
+        let mut outcomes = response.map(|response| response.responses.unwrap_or_default().into_iter());
+        for write in writes {
+            let outcome = match &mut outcomes {
+                Err(error) => Err(unavailable(NOT_WRITTEN, error)),
+                Ok(outcomes) => match outcomes.next().map(|response| response.error.map(|error| error.code)) {
+                    Some(None) => Ok(Commit::Done),
+                    Some(Some(Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed))) => Ok(Commit::Lost),
+                    _ => {
+                        failed.push(write);
+                        continue;
+                    }
+                },
+            };
+            let _ = write.outcome.send(outcome);
+        }
+        failed
+    }
+
     /// The first `most` documents of one shard that are due: due time and key.
     async fn due_in(&self, shard: u8, now: i64, most: usize) -> Result<Vec<(i64, String)>, UnavailableError> {
         let mut items = self
@@ -175,7 +256,15 @@ impl StateStore for DynamoStore {
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
         let item = self.codec.encode(key, version + 1, body, due, Timestamp::now());
-        within(STATE_TIMEOUT, NOT_WRITTEN, self.put(item, version)).await
+        let write = async {
+            // A new document has nothing to update.
+            if version == 0 || body.len() > MAX_SHARING {
+                self.put(item, version).await
+            } else {
+                self.put_with_others(item, version).await
+            }
+        };
+        within(STATE_TIMEOUT, NOT_WRITTEN, write).await
     }
 
     /// The index follows the table within about a second: a document that was just written may be missing, or be listed

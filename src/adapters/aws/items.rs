@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
 use jiff::{SignedDuration, Timestamp};
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -130,6 +130,28 @@ impl ItemCodec {
         let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BODY)?;
         String::from_utf8(decompressor.as_mut()?.decompress(compressed, size).ok()?).ok()
     }
+}
+
+/// The PartiQL statement that replaces the item with version `read`. Without one, its condition is not met.
+///
+/// # Panics
+/// Never: the required member, the statement, is set.
+#[expect(clippy::expect_used, reason = "the required member is set")]
+pub(super) fn update_statement(table: &str, item: &TableItem, read: u64) -> BatchStatementRequest {
+    let mut statement = format!("UPDATE \"{table}\"");
+    let mut parameters = Vec::new();
+    for name in ["version", "body", "ttl", "due", "shard"] {
+        if let Some(value) = item.get(name) {
+            statement.push_str(&format!(" SET \"{name}\" = ?"));
+            parameters.push(value.clone());
+        } else {
+            statement.push_str(&format!(" REMOVE \"{name}\""));
+        }
+    }
+    statement.push_str(" WHERE \"pk\" = ? AND \"version\" = ?");
+    parameters.extend([item["pk"].clone(), AttributeValue::N(read.to_string())]);
+    let request = BatchStatementRequest::builder().statement(statement).set_parameters(Some(parameters));
+    request.build().expect("the statement is set")
 }
 
 /// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds.

@@ -76,7 +76,8 @@ where
         invocation
     });
     let handler = service_fn(move |LambdaEvent { context, .. }: LambdaEvent<()>| {
-        let handling = handle(replace(&event, Bytes::new()), context.request_id);
+        // The layers of the runtime move the future several times, and it has 10 KB.
+        let handling = Box::pin(handle(replace(&event, Bytes::new()), context.request_id));
         async { handling.await.map_err(Error::from) }
     });
     Runtime::new(handler).layer(set_body_aside).run().await

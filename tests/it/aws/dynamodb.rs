@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
@@ -119,6 +120,68 @@ async fn a_commit_is_conditional_on_the_version_that_was_read() {
     assert_eq!(requests[1]["ConditionExpression"], "#version = :read");
     assert_eq!(requests[1]["ExpressionAttributeValues"][":read"]["N"], "6");
     assert_eq!(requests[1]["Item"]["version"]["N"], "7");
+}
+
+/// Commits these at the same time: key, version and body of each.
+async fn commit_each(service: &MockService, writes: &[(&str, u64, &str)]) -> Vec<Result<Commit, UnavailableError>> {
+    let store = store(service).await;
+    join_all(writes.iter().map(|(key, version, body)| store.commit(key, *version, body, None))).await
+}
+
+/// The number of statements of each request; 0 for one with an item.
+fn statements(service: &MockService) -> Vec<usize> {
+    let requests = service.requests();
+    requests.iter().map(|request| body(request)["Statements"].as_array().map_or(0, Vec::len)).collect()
+}
+
+#[tokio::test]
+async fn commits_of_the_same_time_share_a_request_and_each_has_its_outcome() {
+    let outcomes = json!({ "Responses": [
+        { "TableName": "state" },
+        { "Error": { "Code": "ConditionalCheckFailed", "Message": "injected" } },
+        // Throttled. One by one, the SDK retries it.
+        { "Error": { "Code": "ThrottlingError", "Message": "injected" } },
+        { "Error": { "Code": "InternalServerError", "Message": "injected" } },
+    ] });
+    let service = MockService::responding(move |request, before| match request.header("x-amz-target").unwrap() {
+        "DynamoDB_20120810.BatchExecuteStatement" => success(&outcomes),
+        _ if before == 1 => refusal("ThrottlingException"),
+        _ if body(request)["Item"]["pk"]["S"] == "d" => refusal("ConditionalCheckFailedException"),
+        _ => success(&json!({})),
+    })
+    .await;
+    let committed = commit_each(&service, &[("a", 7, "1"), ("b", 1, "2"), ("c", 1, "3"), ("d", 1, "4")]).await;
+    let committed: Vec<_> = committed.into_iter().map(Result::unwrap).collect();
+    assert_eq!(committed, [Commit::Done, Commit::Lost, Commit::Done, Commit::Lost]);
+    assert_eq!(statements(&service), [4, 0, 0, 0]);
+    let first = body(&service.requests()[0])["Statements"][0].clone();
+    assert_eq!(
+        first["Statement"],
+        "UPDATE \"state\" SET \"version\" = ? SET \"body\" = ? SET \"ttl\" = ? REMOVE \"due\" REMOVE \"shard\" \
+         WHERE \"pk\" = ? AND \"version\" = ?"
+    );
+    let values = first["Parameters"].as_array().unwrap();
+    assert_eq!(values[..2], [json!({ "N": "8" }), json!({ "S": "1" })]);
+    assert_eq!(values[3..], [json!({ "S": "a" }), json!({ "N": "7" })]);
+}
+
+#[tokio::test]
+async fn a_shared_request_has_at_most_25_commits_and_fails_as_a_whole() {
+    let names = names(30);
+    let writes: Vec<_> = names.iter().map(|name| (name.as_str(), 1, "{}")).collect();
+    let service = MockService::responding(|_, _| refusal("AccessDeniedException")).await;
+    assert!(commit_each(&service, &writes).await.iter().all(Result::is_err));
+    assert_eq!(statements(&service), [25, 5]);
+}
+
+#[tokio::test]
+async fn new_large_and_repeated_documents_are_committed_one_by_one() {
+    let large = "x".repeat(65 * 1024);
+    for writes in [[("a", 0, "{}"), ("b", 1, "{}")], [("a", 1, large.as_str()), ("b", 1, "{}")], [("a", 1, "{}"); 2]] {
+        let service = MockService::responding(|_, _| success(&json!({}))).await;
+        assert!(commit_each(&service, &writes).await.iter().all(Result::is_ok));
+        assert_eq!(statements(&service), [0, 0]);
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use super::{AwsRequest, AwsResponse, json_refusal, json_response};
 
 /// Most keys of a request.
 const MAX_KEYS: usize = 100;
+/// Most statements of a request.
+const MAX_STATEMENTS: usize = 25;
 /// Largest item, in bytes.
 const MAX_ITEM: usize = 400 * 1024;
 
@@ -30,6 +32,14 @@ fn text<'v>(item: &'v Value, name: &str) -> &'v str {
 
 fn number(value: &Value) -> i64 {
     value["N"].as_str().and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+/// The key and the expected version of an UPDATE.
+fn target(statement: &Value) -> (&str, &Value) {
+    match statement["Parameters"].as_array().map(Vec::as_slice) {
+        Some([.., key, version]) => (key["S"].as_str().unwrap(), version),
+        _ => panic!("unsupported statement: {statement}"),
+    }
 }
 
 impl FakeDynamoDb {
@@ -57,26 +67,30 @@ impl FakeDynamoDb {
         match request.target() {
             "BatchGetItem" => self.batch_get(&request.json(), |_| true),
             "PutItem" => self.put(&request.json()),
+            "BatchExecuteStatement" => self.update_each(&request.json(), |_| true),
             "Query" => self.query(&request.json()),
             _ => refusal("UnknownOperationException"),
         }
     }
 
-    /// Reads every second key; the others are returned as unprocessed.
+    /// Reads every second key; the others are returned as unprocessed. Performs every second statement; the others are throttled.
     pub(super) fn perform_partially(&mut self, request: &AwsRequest) -> AwsResponse {
         match request.target() {
             "BatchGetItem" => self.batch_get(&request.json(), |index| index % 2 == 0),
+            "BatchExecuteStatement" => self.update_each(&request.json(), |index| index % 2 == 0),
             _ => self.perform(request),
         }
     }
 
-    /// Puts an item after another process has written the stored one.
-    pub(super) fn put_after_another(&mut self, request: &AwsRequest) -> AwsResponse {
-        let request = request.json();
-        if let Some(item) = self.items.get_mut(text(&request["Item"], "pk")) {
+    /// Writes an item, or items, after another process has written the stored one, or the first.
+    pub(super) fn write_after_another(&mut self, request: &AwsRequest) -> AwsResponse {
+        let body = request.json();
+        let first = &body["Statements"][0];
+        let written = if first.is_null() { text(&body["Item"], "pk") } else { target(first).0 };
+        if let Some(item) = self.items.get_mut(written) {
             item["version"] = json!({ "N": (number(&item["version"]) + 1).to_string() });
         }
-        self.put(&request)
+        self.perform(request)
     }
 
     fn batch_get(&self, request: &Value, is_read: impl Fn(usize) -> bool) -> AwsResponse {
@@ -124,6 +138,50 @@ impl FakeDynamoDb {
         }
         self.items.insert(key.to_owned(), item.clone());
         json_response(200, &json!({}))
+    }
+
+    /// Performs the statements that `is_performed` selects by their index.
+    fn update_each(&mut self, request: &Value, is_performed: impl Fn(usize) -> bool) -> AwsResponse {
+        let statements = request["Statements"].as_array().unwrap();
+        let keys: BTreeSet<&str> = statements.iter().map(|statement| target(statement).0).collect();
+        if statements.is_empty() || statements.len() > MAX_STATEMENTS || keys.len() < statements.len() {
+            return refusal("ValidationException");
+        }
+        let responses = statements.iter().enumerate().map(|(index, statement)| {
+            let error = if is_performed(index) { self.update(statement).err() } else { Some("ThrottlingError") };
+            error.map_or_else(|| json!({}), |code| json!({ "Error": { "Code": code, "Message": "injected" } }))
+        });
+        json_response(200, &json!({ "Responses": responses.collect::<Vec<_>>() }))
+    }
+
+    /// Updates an item. Returns the code of the error.
+    fn update(&mut self, statement: &Value) -> Result<(), &'static str> {
+        let (key, read) = target(statement);
+        let stored = self.items.get_mut(key).filter(|item| item["version"] == *read).ok_or("ConditionalCheckFailed")?;
+        let mut item = stored.as_object().unwrap().clone();
+        let text = statement["Statement"].as_str().unwrap();
+        let changes = text.strip_prefix("UPDATE \"state\"").and_then(|text| text.split_once(" WHERE "));
+        let (changes, condition) = changes.unwrap_or_else(|| panic!("unsupported statement: {text}"));
+        assert_eq!(condition, "\"pk\" = ? AND \"version\" = ?");
+        let mut values = statement["Parameters"].as_array().unwrap().iter();
+        let mut words = changes.split_whitespace();
+        while let Some(verb) = words.next() {
+            let name = words.next().unwrap().trim_matches('"');
+            match verb {
+                "SET" => {
+                    assert_eq!(words.by_ref().take(2).collect::<Vec<_>>(), ["=", "?"], "{text}");
+                    item.insert(name.to_owned(), values.next().unwrap().clone());
+                }
+                "REMOVE" => drop(item.remove(name)),
+                _ => panic!("unsupported statement: {text}"),
+            }
+        }
+        let item = Value::from(item);
+        if item.to_string().len() > MAX_ITEM {
+            return Err("ValidationError");
+        }
+        *stored = item;
+        Ok(())
     }
 
     fn query(&self, request: &Value) -> AwsResponse {

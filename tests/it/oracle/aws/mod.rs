@@ -265,7 +265,9 @@ impl FakeAws {
 fn conflict(state: &mut AwsState, service: Service, request: &AwsRequest, is_first: bool) -> AwsResponse {
     match service {
         Service::S3 if request.method == Method::PUT && is_first => s3::refusal(409, "ConditionalRequestConflict"),
-        Service::DynamoDb if request.target() == "PutItem" && is_first => state.table.put_after_another(request),
+        Service::DynamoDb if ["PutItem", "BatchExecuteStatement"].contains(&request.target()) && is_first => {
+            state.table.write_after_another(request)
+        }
         _ => {
             state.perform(service, request);
             state.perform(service, request)
