@@ -62,7 +62,7 @@ async fn main() -> Result<(), Error> {
         store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
         journal: None,
         state: Box::new(state),
-        rate_limit: None,
+        replay_rate_limit: None,
         publisher: Box::new(publisher),
         background: Vec::new(),
         rules: Box::new(rules),
