@@ -153,6 +153,13 @@ impl Outbox {
         self.retain(|id, of| of != channel || !ids.contains(&id));
     }
 
+    /// Removes and returns the first message that `is_it` selects, unless a channel has tried to send it.
+    pub fn revoke(&mut self, is_it: impl Fn(&OutboxEntry) -> bool) -> Option<OutboxEntry> {
+        let is_untried = |entry: &OutboxEntry| entry.deliveries.values().all(|delivery| delivery.attempts == 0);
+        let index = self.entries.iter().position(|entry| is_untried(entry) && is_it(entry))?;
+        Some(self.entries.remove(index))
+    }
+
     /// Removes the deliveries by other channels than these. Returns the number of them.
     pub fn retain_channels(&mut self, channels: &[Channel]) -> usize {
         let mut removed = 0;
