@@ -68,7 +68,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
         store: Box::new(store),
         journal: None,
         state: Box::new(state),
-        rate_limit: None,
+        replay_rate_limit: None,
         publisher: Box::new(publisher),
         background: Vec::new(),
         rules: Box::new(Arc::clone(rules)),

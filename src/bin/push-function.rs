@@ -69,7 +69,7 @@ async fn main() -> Result<(), Error> {
         store,
         journal: None,
         state: Box::new(state),
-        rate_limit: None,
+        replay_rate_limit: None,
         publisher: Box::new(publisher),
         background: Vec::new(),
         rules: Box::new(rules),

@@ -18,7 +18,7 @@ use crate::domain::alert::Message;
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
-use crate::domain::state::{Channel, EntryId, ZoneState};
+use crate::domain::state::{Channel, EntryId, OutboxEntry, ZoneState};
 use crate::notify::render::{Renderer, SmsRefusal};
 
 /// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
@@ -85,23 +85,27 @@ impl Dispatcher<'_> {
     }
 
     /// Sends waiting messages within the rate limit, the most urgent first: one by one while tokens last, else in digests of
-    /// two or more, each for one token.
+    /// two or more, each for the tokens of one message.
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
         waiting.sort_by_key(|message| message.entry.message.urgency());
         let rules = self.evaluator.rules;
         let renderers: Vec<_> = rules.languages().into_iter().map(|language| Renderer::new(rules, language)).collect();
         // A digest is for people who all miss each of its messages.
-        let recipients = |message: &OutboxMessage| (message.entry.to.clone(), self.done(message).to_vec());
+        let recipients =
+            |message: &OutboxMessage| (message.entry.to.clone(), self.evaluator.done(&message.entry).to_vec());
         let mut first: HashMap<_, usize> = HashMap::new();
         for (index, message) in waiting.iter().enumerate() {
             first.entry(recipients(message)).or_insert(index);
         }
         waiting.sort_by_cached_key(|message| first[&recipients(message)]);
         let of_recipients = waiting.chunk_by(|one, other| recipients(one) == recipients(other));
-        let fewest: Vec<usize> = of_recipients.flat_map(|group| fewest_messages(&renderers, group)).collect();
-        let severities = waiting.iter().map(|message| message.entry.message.severity());
-        let requester = Requester::Sweep { digests: fewest.len() };
-        let tokens = self.evaluator.tokens(severities, requester).await;
+        let fewest = of_recipients.flat_map(|group| {
+            let cost = self.evaluator.cost(&group[0].entry);
+            fewest_messages(&renderers, group).into_iter().map(move |size| (size, cost))
+        });
+        let fewest: Vec<(usize, usize)> = fewest.collect();
+        let requester = Requester::Sweep { digests: cost(&fewest) };
+        let tokens = self.evaluator.tokens(waiting.iter().map(|message| &message.entry), requester).await;
         let mut rest = waiting.into_iter();
         let sizes = one_by_one(&fewest, tokens);
         let groups: Vec<Vec<OutboxMessage>> =
@@ -174,11 +178,6 @@ impl Dispatcher<'_> {
         delivery
     }
 
-    /// The recipients of a message that need no further attempt.
-    fn done<'m>(&self, message: &'m OutboxMessage) -> &'m [String] {
-        message.entry.deliveries.get(&self.evaluator.channel).map_or(&[], |delivery| &delivery.done)
-    }
-
     /// Adds the outcomes to the report of the channel.
     fn report(&self, delivery: &Delivery, outcomes: &[PublishOutcome]) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,13 +229,10 @@ impl Dispatcher<'_> {
         let is_subscribed = |id: &String| subscribed.as_ref().is_none_or(|subscribed| subscribed.contains(id));
         let (mut outgoing, mut renderers) = (Vec::new(), BTreeMap::new());
         for (index, group) in groups.iter().enumerate() {
-            let (messages, done) = (messages(group), self.done(&group[0]));
+            let (messages, done) = (messages(group), self.evaluator.done(&group[0].entry));
             let worst = messages.iter().map(|message| message.severity()).max();
             let to = Some(&*group[0].entry.to).filter(|to| to.iter().all(is_subscribed)).unwrap_or_default();
-            for (language, to) in self.recipients(to) {
-                if !to.is_empty() && to.iter().all(|to| done.contains(to)) {
-                    continue;
-                }
+            for (language, to) in self.evaluator.recipients(to, done) {
                 let renderer = renderers.entry(language).or_insert_with(|| Renderer::new(rules, language));
                 let rendered =
                     if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
@@ -256,25 +252,6 @@ impl Dispatcher<'_> {
             }
         }
         outgoing.into_iter().map(|(group, _, message)| (group, message)).collect()
-    }
-
-    /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
-    /// webhook get one message.
-    fn recipients(&self, to: &[String]) -> BTreeMap<&str, Vec<String>> {
-        let Evaluator { rules, channel, .. } = self.evaluator;
-        let all: Vec<(&str, &str)> = match channel {
-            Channel::Email => rules.email_recipients(to).into_iter().map(|(address, of)| (of, address)).collect(),
-            Channel::Sns => to.iter().map(|id| (rules.language(slice::from_ref(id)), id.as_str())).collect(),
-            Channel::Log | Channel::Webhook => to.iter().map(|id| (rules.language(to), id.as_str())).collect(),
-        };
-        let mut by_language: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (language, recipient) in all {
-            by_language.entry(language).or_default().push(recipient.to_owned());
-        }
-        if by_language.is_empty() {
-            by_language.insert(rules.language(to), Vec::new());
-        }
-        by_language
     }
 
     /// Removes sent messages from the outboxes, and records when to try again and for whom. If that fails, the sweep sends them
@@ -317,6 +294,33 @@ impl Dispatcher<'_> {
     }
 }
 
+impl Evaluator<'_> {
+    /// The recipients of a message that need no further attempt.
+    pub(super) fn done<'m>(&self, entry: &'m OutboxEntry) -> &'m [String] {
+        entry.deliveries.get(&self.channel).map_or(&[], |delivery| &delivery.done)
+    }
+
+    /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
+    /// webhook get one message. Leaves out languages whose recipients are all `done`.
+    pub(super) fn recipients(&self, to: &[String], done: &[String]) -> BTreeMap<&str, Vec<String>> {
+        let Evaluator { rules, channel, .. } = self;
+        let all: Vec<(&str, &str)> = match channel {
+            Channel::Email => rules.email_recipients(to).into_iter().map(|(address, of)| (of, address)).collect(),
+            Channel::Sns => to.iter().map(|id| (rules.language(slice::from_ref(id)), id.as_str())).collect(),
+            Channel::Log | Channel::Webhook => to.iter().map(|id| (rules.language(to), id.as_str())).collect(),
+        };
+        let mut by_language: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (language, recipient) in all {
+            by_language.entry(language).or_default().push(recipient.to_owned());
+        }
+        if by_language.is_empty() {
+            by_language.insert(rules.language(to), Vec::new());
+        }
+        by_language.retain(|_, to| to.is_empty() || to.iter().any(|to| !done.contains(to)));
+        by_language
+    }
+}
+
 /// The ids of messages by the zone whose outbox holds them.
 fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap<&'m str, HashSet<EntryId>> {
     let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
@@ -341,15 +345,23 @@ fn fewest_messages(renderers: &[Renderer<'_>], group: &[OutboxMessage]) -> Vec<u
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
 }
 
-/// Splits groups while `tokens` last, so that the most urgent messages go out one by one.
-fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
-    let mut spare = tokens.saturating_sub(fewest.len());
+/// The tokens of groups, each with its size and the tokens of one message.
+fn cost(groups: &[(usize, usize)]) -> usize {
+    groups.iter().map(|(_, cost)| cost).sum()
+}
+
+/// Splits groups while `tokens` last, so that the most urgent messages go out one by one. Each group has its size and the tokens of
+/// one message.
+fn one_by_one(fewest: &[(usize, usize)], mut tokens: usize) -> Vec<usize> {
+    let mut spare = tokens.saturating_sub(cost(fewest));
     let mut sizes = Vec::new();
-    for size in fewest.iter().take(tokens) {
-        let alone = if size - 1 <= spare { *size } else { spare };
+    for (size, cost) in fewest {
+        let Some(left) = tokens.checked_sub(*cost) else { break };
+        tokens = left;
+        let alone = if size - 1 <= spare / cost { *size } else { spare / cost };
         sizes.extend(repeat_n(1, alone));
         sizes.extend((*size > alone).then_some(size - alone));
-        spare -= alone.min(size - 1);
+        spare -= alone.min(size - 1) * cost;
     }
     sizes
 }
@@ -360,7 +372,6 @@ mod tests {
     use crate::domain::engine::evaluate;
     use crate::domain::reading::Reading;
     use crate::domain::rules::RuleSet;
-    use crate::domain::state::OutboxEntry;
 
     fn outbox_message(message: Message) -> OutboxMessage {
         let entry = OutboxEntry::new(message, Vec::new(), Timestamp::UNIX_EPOCH);
@@ -380,8 +391,13 @@ mod tests {
         (0..devices).map(message).collect()
     }
 
+    /// The fewest groups, each message for one token.
+    fn fewest(messages: &[OutboxMessage]) -> Vec<(usize, usize)> {
+        fewest_messages(&[Renderer::default()], messages).into_iter().map(|size| (size, 1)).collect()
+    }
+
     fn planned(messages: &[OutboxMessage], tokens: usize) -> Vec<usize> {
-        one_by_one(&fewest_messages(&[Renderer::default()], messages), tokens)
+        one_by_one(&fewest(messages), tokens)
     }
 
     #[test]
@@ -402,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_digest_costs_a_token_and_what_has_none_is_left() {
-        let fewest = fewest_messages(&[Renderer::default()], &storm(2000));
+        let fewest = fewest(&storm(2000));
         let all = one_by_one(&fewest, 2000);
         assert_eq!(all.len(), 2000);
         let in_digests = one_by_one(&fewest, 1);
@@ -416,6 +432,23 @@ mod tests {
                 named == 2000 || sizes.len() == tokens && sizes.iter().all(|size| *size > 1),
                 "{tokens}: {sizes:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_message_in_two_languages_costs_two_tokens() {
+        let fewest = [(5, 2), (3, 1)];
+        for (tokens, sizes) in [
+            (1, &[][..]),
+            (2, &[5]),
+            (3, &[5, 3]),
+            (4, &[5, 1, 2]),
+            (5, &[1, 4, 3]),
+            (6, &[1, 4, 1, 2]),
+            (12, &[1, 1, 1, 1, 1, 1, 2]),
+            (13, &[1; 8]),
+        ] {
+            assert_eq!(one_by_one(&fewest, tokens), sizes, "{tokens} tokens");
         }
     }
 

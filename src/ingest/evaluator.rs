@@ -220,15 +220,20 @@ impl Evaluator<'_> {
 
     /// Number of messages of each change that may be sent now, the most urgent of all zones first.
     async fn share_tokens(&self, changes: &[PendingChange<'_>]) -> Vec<usize> {
-        let candidates = changes.iter().enumerate().flat_map(|(index, change)| {
-            let messages = change.evaluation.messages.iter().map(|entry| &entry.message);
-            messages.map(move |message| (message.urgency(), index, message.severity()))
-        });
+        let candidates = changes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, change)| change.evaluation.messages.iter().map(move |entry| (index, entry)));
         let mut candidates: Vec<_> = candidates.collect();
-        candidates.sort_unstable();
-        let granted = self.tokens(candidates.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
+        candidates.sort_by_key(|(index, entry)| (entry.message.urgency(), *index));
+        let mut tokens = self.tokens(candidates.iter().map(|(_, entry)| *entry), Requester::Push).await;
         let mut shares = vec![0; changes.len()];
-        candidates.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
+        for (index, entry) in candidates {
+            match tokens.checked_sub(self.cost(entry)) {
+                Some(left) => (tokens, shares[index]) = (left, shares[index] + 1),
+                None => break,
+            }
+        }
         shares
     }
 

@@ -172,8 +172,8 @@ pub struct Environment {
     pub journal: Option<Box<dyn Journal>>,
     /// State store.
     pub state: Box<dyn StateStore>,
-    /// Keeps the rate limit; `None` if the state store does. The messages of a replay reach nobody, so they use up nothing there.
-    pub rate_limit: Option<Box<dyn StateStore>>,
+    /// Keeps the rate limit of a replay, whose messages reach nobody. `None` if this is no replay: the state store keeps it.
+    pub replay_rate_limit: Option<Box<dyn StateStore>>,
     /// The publisher that pushes use and wait for.
     pub publisher: Box<dyn AlertPublisher>,
     /// The other publishers. Each sends by itself, see [`Ingest::deliver`].
@@ -364,7 +364,7 @@ impl Ingest {
     fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
         let (channels, channel) = (self.channels(rules), self.ports.publisher.channel());
         let store = &*self.ports.state;
-        let rate_limit = self.ports.rate_limit.as_deref().unwrap_or(store);
+        let rate_limit = self.ports.replay_rate_limit.as_deref().unwrap_or(store);
         Evaluator { store, rate_limit, rules, now, channels, channel }
     }
 

@@ -1,6 +1,7 @@
 //! Takes tokens and SMS from the rate limit, a state document that all copies of the program share. Without an answer nothing is
 //! granted: without one about tokens, messages wait for the sweep; without one about SMS, they go out without SMS.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,9 +9,8 @@ use jiff::Timestamp;
 use super::evaluator::Evaluator;
 use super::ports::{StateStore, UnavailableError, within};
 use super::state_documents::change;
-use crate::domain::rate_limit::{RateLimit, RateLimitState, Requester, TokenDemand, TokenRequest};
-use crate::domain::severity::Severity;
-use crate::domain::state::Channel;
+use crate::domain::rate_limit::{RateLimitState, Requester, TokenDemand, TokenRequest};
+use crate::domain::state::{Channel, OutboxEntry};
 
 /// Key of the state document of the channel that a push uses.
 pub const RATE_LIMIT: &str = "rate-limit";
@@ -71,23 +71,22 @@ async fn take_within(
 }
 
 impl Evaluator<'_> {
-    /// Number of these messages that may be sent now, urgent ones first.
-    pub(super) async fn tokens(&self, messages: impl Iterator<Item = Severity>, requester: Requester) -> usize {
-        let mut demand = TokenDemand::default();
-        messages.for_each(|severity| demand += severity);
-        if demand == TokenDemand::default() {
+    /// Number of tokens with which these messages may be sent now, the most severe first.
+    pub(super) async fn tokens(&self, messages: impl Iterator<Item = &OutboxEntry>, requester: Requester) -> usize {
+        let demand = |entry: &OutboxEntry| TokenDemand { severity: entry.message.severity(), tokens: self.cost(entry) };
+        let mut demand: Vec<TokenDemand> = messages.map(demand).collect();
+        if demand.is_empty() {
             return 0;
         }
-        let request = TokenRequest { limit: self.limit(), demand, requester, now: self.now };
+        demand.sort_by_key(|message| Reverse(message.severity));
+        let request = TokenRequest { limit: self.rules.rate_limit, demand, requester, now: self.now };
         granted(take_tokens(self.rate_limit, self.channel, &request).await).unwrap_or_default()
     }
 
-    /// The limit of messages. A topic gets each message once per language, and an address can be subscribed to all of them.
-    fn limit(&self) -> RateLimit {
-        let languages = if self.channel == Channel::Sns { self.rules.languages().len() } else { 1 };
-        let share = |limit: u32| (limit / u32::try_from(languages).unwrap_or(u32::MAX)).max(1);
-        let RateLimit { burst, per_minute, sms_per_day } = self.rules.rate_limit;
-        RateLimit { burst: share(burst), per_minute: share(per_minute), sms_per_day }
+    /// The tokens of a message: one for each language in which it goes out, because an address of a topic can get all of them. At
+    /// most a burst, so that it does not wait forever.
+    pub(super) fn cost(&self, entry: &OutboxEntry) -> usize {
+        self.recipients(&entry.to, self.done(entry)).len().clamp(1, self.rules.rate_limit.burst as usize)
     }
 
     /// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.

@@ -117,7 +117,7 @@ impl Ingest {
         let sweep = |zone: &str, state: ZoneState| {
             let mut evaluation = engine::sweep(rules, state, now, silences);
             // A replay has a channel of its own. The server that uses the state sends the other messages.
-            let is_replay = self.ports.rate_limit.is_some();
+            let is_replay = self.ports.replay_rate_limit.is_some();
             let removed = if is_replay { 0 } else { evaluation.state.outbox.retain_channels(&channels) };
             if removed > 0 {
                 tracing::warn!(zone, removed, "deliveries removed, their channel is no longer in the rules file");

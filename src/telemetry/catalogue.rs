@@ -82,11 +82,11 @@ pub const METRICS: [MetricDefinition; 35] = [
     gauge("queue_failed_age_s", "Age of the oldest queue message that failed, in AWS"),
     gauge("subscriptions_pending", "Unconfirmed subscriptions of the alert topic"),
     gauge("subscriptions_confirmed", "Confirmed subscriptions of the alert topic"),
-    time("push_ms", "Duration of a push"),
-    time("store_ms", "Duration of storing a push"),
-    time("evaluate_ms", "Duration of evaluating a push, with writing its state"),
-    time("publish_ms", "Duration of sending the messages of a push"),
-    time("event_lag_ms", "Time from the newest reading of a push to its receipt"),
+    time("push_ms", "Duration of a push, in milliseconds"),
+    time("store_ms", "Duration of storing a push, in milliseconds"),
+    time("evaluate_ms", "Duration of evaluating a push, with writing its state, in milliseconds"),
+    time("publish_ms", "Duration of sending the messages of a push, in milliseconds"),
+    time("event_lag_ms", "Time from the newest reading of a push to its receipt, in milliseconds"),
 ];
 
 #[cfg(test)]
@@ -102,6 +102,13 @@ mod tests {
         for name in names {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert!(!name.ends_with("_total"), "{name}: Prometheus adds that to counters");
+        }
+    }
+
+    #[test]
+    fn a_duration_names_its_unit_because_cloudwatch_shows_none() {
+        for MetricDefinition { name, help, .. } in &METRICS {
+            assert_eq!(name.ends_with("_ms"), help.ends_with(", in milliseconds"), "{name}: {help}");
         }
     }
 }

@@ -52,8 +52,8 @@ where
             // CloudWatch bills a metric for each hour with values, and each byte of a line. Most numbers are rarely other than 0.
             line.retain(|_, value| value.as_f64() != Some(0.0));
         }
-        let metrics: Vec<Value> =
-            line.keys().filter(|name| metric(name).is_some()).map(|name| json!({ "Name": name })).collect();
+        let numbers = line.iter().filter(|(name, value)| value.is_number() && metric(name).is_some());
+        let metrics: Vec<Value> = numbers.map(|(name, _)| json!({ "Name": name })).collect();
         match &self.namespace {
             Some(namespace) if event.metadata().target() == MEASURED && !metrics.is_empty() => {
                 // One namespace for each stack and no dimension: a dimension would stand in each line with its value.
@@ -122,6 +122,13 @@ mod tests {
         assert_eq!(metrics, names, "neither other fields (received) nor zeros (alerts_failed)");
         let age = Timestamp::now().as_millisecond() - line["_aws"]["Timestamp"].as_i64().unwrap();
         assert!((0..60_000).contains(&age), "{age} ms");
+    }
+
+    #[test]
+    fn text_under_the_name_of_a_metric_is_no_metric() {
+        let line = line(Some("f"), || tracing::info!(target: MEASURED, pushes = 1, store_ms = "slow", "push"));
+        assert_eq!((&line["pushes"], &line["store_ms"]), (&1.into(), &"slow".into()));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], json!([{ "Name": "pushes" }]));
     }
 
     #[test]

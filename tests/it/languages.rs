@@ -213,6 +213,32 @@ async fn a_language_that_failed_is_sent_again_and_the_other_is_not() {
 }
 
 #[tokio::test]
+async fn a_message_takes_one_token_for_each_language_in_which_it_goes_out() {
+    let limit = "[rate_limit]\nburst = 9\nper_minute = 9\n";
+    for (channel, device_type, sent) in [
+        // In Chinese alone.
+        (Channel::Sns, "WD", 9),
+        // In both languages. The last three of nine are left to severe alerts, and a message is sent whole.
+        (Channel::Sns, "SS", 6),
+        (Channel::Email, "SS", 6),
+        (Channel::Webhook, "SS", 6),
+        // To everybody, in English.
+        (Channel::Sns, "BIN", 6),
+    ] {
+        let receiver = Receiver::new(channel, &format!("{TEAMS}{limit}")).await;
+        receiver.push(&[device_type; 12]).await;
+        assert_eq!(receiver.messages().len(), sent, "{channel}, {device_type}: {:?}", receiver.sent());
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_more_languages_than_a_burst_is_sent() {
+    let receiver = Receiver::new(Channel::Sns, &format!("{TEAMS}[rate_limit]\nburst = 1\nper_minute = 1\n")).await;
+    receiver.push(&["SS"]).await;
+    assert_eq!(receiver.messages().len(), 2);
+}
+
+#[tokio::test]
 async fn a_digest_is_one_message_per_language_and_a_burst_counts_each() {
     let receiver = Receiver::new(Channel::Sns, &format!("{TEAMS}[rate_limit]\nburst = 8\nper_minute = 8\n")).await;
     receiver.push(&["SS"; 30]).await;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::SweepStats;
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
@@ -170,7 +171,7 @@ async fn while_the_rate_limit_cannot_be_loaded_nothing_is_sent_and_later_everyth
 #[tokio::test(start_paused = true)]
 async fn a_lost_race_for_tokens_is_retried_and_fails_without_tokens_after_the_last_attempt() {
     let (state, limit) = (MemoryState::default(), RateLimit::default());
-    let demand = TokenDemand { urgent: 1, other: 0 };
+    let demand = vec![TokenDemand { severity: Severity::High, tokens: 1 }];
     let request = TokenRequest { limit, demand, requester: Requester::Push, now: now() };
     state.lose_next(10);
     assert_eq!(take_tokens(&state, Channel::Sns, &request).await.unwrap(), 1);
@@ -178,7 +179,7 @@ async fn a_lost_race_for_tokens_is_retried_and_fails_without_tokens_after_the_la
     assert!(take_tokens(&state, Channel::Sns, &request).await.is_err());
     assert!(take_sms(&state, 100, 1, now()).await.is_err());
     state.lose_next(0);
-    let rest = TokenRequest { demand: TokenDemand { urgent: 100, other: 0 }, ..request };
+    let rest = TokenRequest { demand: request.demand.repeat(100), ..request };
     assert_eq!(take_tokens(&state, Channel::Sns, &rest).await.unwrap(), 9, "the lost races took no token");
 }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
+use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
 use smartclean_push::ingest::rate_limit::{take_sms, take_tokens};
@@ -197,9 +198,15 @@ fn in_days(days: i64) -> Timestamp {
     now() + SignedDuration::from_hours(24 * days)
 }
 
+/// Messages of one token each.
+fn demand(urgent: usize, other: usize) -> Vec<TokenDemand> {
+    let messages = |severity, count| vec![TokenDemand { severity, tokens: 1 }; count];
+    [messages(Severity::High, urgent), messages(Severity::Medium, other)].concat()
+}
+
 async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl StateStore) {
     let take = async |urgent, other, requester, seconds| {
-        let (demand, at) = (TokenDemand { urgent, other }, now() + SignedDuration::from_secs(seconds));
+        let (demand, at) = (demand(urgent, other), now() + SignedDuration::from_secs(seconds));
         take_tokens(store, Channel::Sns, &TokenRequest { limit: LIMIT, demand, requester, now: at }).await.unwrap()
     };
     assert_eq!(take(1, 20, Requester::Push, 0).await, 7);
@@ -215,9 +222,9 @@ async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl
 }
 
 async fn concurrent_copies_never_exceed_the_limit<S: StateStore + Clone + 'static>(store: S) {
-    let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| TokenDemand { urgent, other });
+    let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| demand(urgent, other));
     for (days, demand, most) in [(20, urgent, 10), (21, other, 7)] {
-        let taken = tokens_taken_by_sixty(&store, LIMIT, demand, in_days(days)).await;
+        let taken = tokens_taken_by_sixty(&store, LIMIT, &demand, in_days(days)).await;
         assert!((1..=most).contains(&taken), "{demand:?}: {taken}");
     }
     assert!((1..=25).contains(&sms_taken_by_twenty(&store, in_days(22)).await));
@@ -226,8 +233,9 @@ async fn concurrent_copies_never_exceed_the_limit<S: StateStore + Clone + 'stati
 /// Checks that concurrent copies retry after a lost race, so that almost all tokens are taken. A store that answers one
 /// request after the other, as the emulator of DynamoDB does, is too slow for this.
 async fn copies_that_lose_a_race_retry<S: StateStore + Clone + 'static>(store: S) {
-    let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| TokenDemand { urgent, other });
-    for (days, burst, demand, granted) in [(30, 10, urgent, 10..=10), (31, 10, other, 7..=7), (32, 60, urgent, 50..=60)]
+    let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| demand(urgent, other));
+    for (days, burst, demand, granted) in
+        [(30, 10, &urgent, 10..=10), (31, 10, &other, 7..=7), (32, 60, &urgent, 50..=60)]
     {
         let taken = tokens_taken_by_sixty(&store, RateLimit { burst, ..LIMIT }, demand, in_days(days)).await;
         assert!(granted.contains(&taken), "{demand:?} of {burst}: {taken}");
@@ -240,12 +248,13 @@ async fn copies_that_lose_a_race_retry<S: StateStore + Clone + 'static>(store: S
 async fn tokens_taken_by_sixty<S: StateStore + Clone + 'static>(
     store: &S,
     limit: RateLimit,
-    demand: TokenDemand,
+    demand: &[TokenDemand],
     now: Timestamp,
 ) -> usize {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..60 {
-        let (store, request) = (store.clone(), TokenRequest { limit, demand, requester: Requester::Push, now });
+        let (store, demand) = (store.clone(), demand.to_vec());
+        let request = TokenRequest { limit, demand, requester: Requester::Push, now };
         tasks.spawn(async move { take_tokens(&store, Channel::Sns, &request).await.unwrap_or_default() });
     }
     tasks.join_all().await.into_iter().sum()

@@ -4,8 +4,6 @@
 //! token moves it forward by one interval, the time between two messages at the long-run rate. The bucket is full if the TAT
 //! has passed, and empty if the TAT is a whole burst ahead of now.
 
-use std::ops::AddAssign;
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -57,32 +55,22 @@ pub enum Requester {
     },
 }
 
-/// The number of messages that need a token each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A message that needs tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenDemand {
-    /// Messages of severity `high` and `critical`, and notices.
-    pub urgent: usize,
-    /// Messages of severity `low` and `medium`.
-    pub other: usize,
-}
-
-/// Adds a message of this severity.
-impl AddAssign<Severity> for TokenDemand {
-    fn add_assign(&mut self, severity: Severity) {
-        match severity {
-            Severity::High | Severity::Critical => self.urgent += 1,
-            Severity::Low | Severity::Medium => self.other += 1,
-        }
-    }
+    /// The severity of the message. `high` and `critical` are urgent.
+    pub severity: Severity,
+    /// The number of tokens, at most a burst.
+    pub tokens: usize,
 }
 
 /// A request for tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The limit in force.
     pub limit: RateLimit,
-    /// The messages to send.
-    pub demand: TokenDemand,
+    /// The messages to send, the most severe first.
+    pub demand: Vec<TokenDemand>,
     /// The requester.
     pub requester: Requester,
     /// The current time.
@@ -110,20 +98,22 @@ struct SmsCount {
 }
 
 impl RateLimitState {
-    /// Takes tokens, and returns how many are granted, to urgent messages first.
+    /// Takes tokens for as many of the first messages as possible, and returns how many are granted.
     ///
     /// - `low` and `medium` leave the last three tokens to `high` and `critical`.
     /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the sweep.
     ///   Otherwise pushes could take every token, and the messages would wait for as long.
     /// - The sweep gets up to two tokens for its digests even if only the last three are left.
+    /// - A message of several tokens can take reserved ones too, because a burst may not leave as many others.
     ///
     /// # Examples
     /// ```
     /// use domain::rate_limit::{RateLimit, RateLimitState, Requester, TokenDemand, TokenRequest};
+    /// use domain::severity::Severity;
     ///
     /// let request = TokenRequest {
     ///     limit: RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 },
-    ///     demand: TokenDemand { urgent: 0, other: 20 },
+    ///     demand: vec![TokenDemand { severity: Severity::Medium, tokens: 1 }; 20],
     ///     requester: Requester::Push,
     ///     now: "2026-11-23T10:00:00Z".parse()?,
     /// };
@@ -143,8 +133,9 @@ impl RateLimitState {
         if granted > 0 {
             self.tat = Some(tat + interval * i64::try_from(granted).unwrap_or(i64::MAX / interval));
         }
+        let wanted: usize = request.demand.iter().map(|message| message.tokens).sum();
         match request.requester {
-            Requester::Push if is_waiting || granted == request.demand.urgent + request.demand.other => {}
+            Requester::Push if is_waiting || granted == wanted => {}
             Requester::Sweep { digests } if granted >= digests => self.waiting = None,
             Requester::Push | Requester::Sweep { .. } => self.waiting = Some(now),
         }
@@ -168,22 +159,28 @@ impl RateLimitState {
 impl TokenRequest {
     /// The number of tokens granted if `available` are left.
     fn granted(&self, available: usize, is_waiting: bool) -> usize {
-        let TokenDemand { urgent, other } = self.demand;
         // A burst of one has no token to reserve.
         let reserve = |tokens: usize| tokens.min((self.limit.burst as usize).saturating_sub(1));
-        match self.requester {
-            Requester::Push if is_waiting => urgent.min(available.saturating_sub(reserve(LEFT_TO_SWEEP))),
-            Requester::Push => {
-                let urgent = urgent.min(available);
-                urgent + other.min((available - urgent).saturating_sub(reserve(LEFT_TO_URGENT)))
+        let to_digests = match self.requester {
+            Requester::Push => 0,
+            Requester::Sweep { digests } => digests.min(LEFT_TO_SWEEP),
+        };
+        let (mut left, mut to_others) = (available, 0);
+        for TokenDemand { severity, tokens } in &self.demand {
+            let is_urgent = *severity >= Severity::High;
+            let reserved = match self.requester {
+                Requester::Push if is_waiting && !is_urgent => break,
+                Requester::Push if is_waiting => reserve(LEFT_TO_SWEEP),
+                _ if is_urgent || to_others < to_digests => 0,
+                _ => reserve(LEFT_TO_URGENT),
+            };
+            if left <= reserved || left < *tokens {
+                break;
             }
-            Requester::Sweep { digests } => {
-                let urgent = urgent.min(available);
-                let left = available - urgent;
-                let to_digests = left.min(digests).min(LEFT_TO_SWEEP);
-                urgent + other.min(left.saturating_sub(reserve(LEFT_TO_URGENT)).max(to_digests))
-            }
+            left -= tokens;
+            to_others += if is_urgent { 0 } else { *tokens };
         }
+        available - left
     }
 }
 
@@ -205,28 +202,33 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + (second * 1000.0) as i64).unwrap()
     }
 
-    fn urgent(urgent: usize) -> TokenDemand {
-        TokenDemand { urgent, other: 0 }
+    fn urgent(messages: usize) -> Vec<TokenDemand> {
+        vec![TokenDemand { severity: Severity::High, tokens: 1 }; messages]
     }
 
-    fn other(other: usize) -> TokenDemand {
-        TokenDemand { urgent: 0, other }
+    fn other(messages: usize) -> Vec<TokenDemand> {
+        vec![TokenDemand { severity: Severity::Medium, tokens: 1 }; messages]
+    }
+
+    /// Messages of two tokens each.
+    fn twice(messages: Vec<TokenDemand>) -> Vec<TokenDemand> {
+        messages.into_iter().map(|message| TokenDemand { tokens: 2, ..message }).collect()
     }
 
     #[derive(Default)]
     struct Limiter(RateLimitState);
 
     impl Limiter {
-        fn take(&mut self, demand: TokenDemand, requester: Requester, second: f64) -> usize {
+        fn take(&mut self, demand: Vec<TokenDemand>, requester: Requester, second: f64) -> usize {
             self.0.take_tokens(&TokenRequest { limit: LIMIT, demand, requester, now: at(second) })
         }
 
-        fn push(&mut self, demand: TokenDemand, second: f64) -> usize {
+        fn push(&mut self, demand: Vec<TokenDemand>, second: f64) -> usize {
             self.take(demand, Requester::Push, second)
         }
 
         /// One digest is enough for all messages that wait.
-        fn sweep(&mut self, demand: TokenDemand, second: f64) -> usize {
+        fn sweep(&mut self, demand: Vec<TokenDemand>, second: f64) -> usize {
             self.take(demand, Requester::Sweep { digests: 1 }, second)
         }
     }
@@ -276,10 +278,36 @@ mod tests {
         assert_eq!(limiter.push(other(7), 0.0), 7);
         assert_eq!(limiter.push(urgent(4), 0.0), 3);
         let mut limiter = Limiter::default();
-        assert_eq!(limiter.push(TokenDemand { urgent: 2, other: 100 }, 0.0), 2 + 5);
+        assert_eq!(limiter.push([urgent(2), other(100)].concat(), 0.0), 2 + 5);
         let limit = RateLimit { burst: 1, ..LIMIT };
         let one = TokenRequest { limit, demand: other(2), requester: Requester::Push, now: at(0.0) };
         assert_eq!(RateLimitState::default().take_tokens(&one), 1, "or no message would ever be sent");
+    }
+
+    #[test]
+    fn a_message_has_all_its_tokens_or_none_and_later_ones_do_not_overtake_it() {
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.push([twice(urgent(4)), urgent(1), twice(urgent(1)), urgent(1)].concat(), 0.0), 9);
+        assert_eq!(limiter.sweep([twice(urgent(1)), urgent(1)].concat(), 0.0), 0);
+        assert_eq!(limiter.sweep([twice(urgent(1)), urgent(1)].concat(), 6.0), 2);
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.push(twice(other(9)), 0.0), 8, "the fourth takes one of the last three");
+        assert_eq!(limiter.sweep(urgent(9), 0.0), 2);
+    }
+
+    #[test]
+    fn a_message_of_as_many_tokens_as_a_burst_is_sent_once_the_bucket_is_full() {
+        let limit = RateLimit { burst: 2, ..LIMIT };
+        for message in [urgent(1), other(1)] {
+            for requester in [Requester::Push, Requester::Sweep { digests: 2 }] {
+                let request = TokenRequest { limit, demand: twice(message.clone()), requester, now: at(0.0) };
+                let mut state = RateLimitState::default();
+                assert_eq!(state.take_tokens(&request), 2);
+                assert_eq!(state.take_tokens(&TokenRequest { now: at(6.0), ..request.clone() }), 0);
+                let sweep = TokenRequest { requester: Requester::Sweep { digests: 2 }, now: at(12.0), ..request };
+                assert_eq!(state.take_tokens(&sweep), 2);
+            }
+        }
     }
 
     #[test]

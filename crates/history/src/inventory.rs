@@ -61,9 +61,10 @@ impl KnownIds {
 
     /// A warning if no reading has this id, and the most similar known one.
     fn check(&self, kind: MentionKind, id: &str) -> Option<(String, Option<String>)> {
-        let known = || self.0.get(&kind).into_iter().flatten().map(String::as_str);
+        let known = self.0.get(&kind);
         let message = || format!("the history has no reading of the {} `{id}`", kind.as_str());
-        (!known().any(|known| known == id)).then(|| (message(), nearest(id, known())))
+        let similar = || nearest(id, known.into_iter().flatten().map(String::as_str));
+        (!known.is_some_and(|known| known.contains(id))).then(|| (message(), similar()))
     }
 }
 

@@ -57,6 +57,12 @@ impl EmailContent {
 }
 
 impl HtmlEmail {
+    /// The language of the email.
+    #[must_use]
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
     /// The page.
     #[must_use]
     pub fn page(&self) -> String {

@@ -29,12 +29,8 @@ impl LocationNames {
         let declared = [site, zone, device].into_iter().flatten();
         let (zone_name, device_name) = (name(zone, &location.zone_name), name(device, &location.display));
         let site_name = name(site, &None);
-        let is_ambiguous = |name: &String| {
-            let others = texts.names.zones.iter().filter(|(id, _)| Some(*id) != location.zone.as_ref());
-            others.into_iter().any(|(_, other)| other.name.as_ref() == Some(name))
-        };
         let unique_zone = zone_name.as_ref().map(|zone| match &site_name {
-            Some(site) if is_ambiguous(zone) => format!("{site} · {zone}"),
+            Some(site) if texts.names.is_of_other_zone(zone, location.zone.as_deref()) => format!("{site} · {zone}"),
             _ => zone.clone(),
         });
         let short = unique_zone.or_else(|| device_name.clone()).unwrap_or_else(|| match &location.device {

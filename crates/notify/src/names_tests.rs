@@ -98,7 +98,7 @@ fn the_site_stands_before_a_zone_whose_name_another_site_has_too() {
     };
     let same = other("Level 2 Male Washroom");
     assert_eq!(same.subject, "[MEDIUM] Bad smell: Tower A · Level 2 Male Washroom");
-    assert_eq!(same.ascii_subject, "[MEDIUM] Bad smell: Tower A * Level 2 Male Washroom");
+    assert_eq!(same.ascii_subject, "[MEDIUM] Bad smell: Tower A - Level 2 Male Washroom");
     assert!(same.sms.starts_with("Tower A - Level 2 Male Washroom: "), "{}", same.sms);
     assert!(same.email.contains("Where: Tower A · Level 2 Male Washroom · Air by the door\n"), "{}", same.email);
     let different = other("Level 2 Ladies");

@@ -56,9 +56,9 @@ pub(super) fn marked(texts: &Texts<'_>, mark: &str, text: &str) -> String {
     format!("[{}] {text}", texts.severity(mark).to_uppercase())
 }
 
-/// `text` transliterated to printable ASCII, with "?" for unknown characters; never empty.
+/// `text` transliterated to printable ASCII, with "?" for unknown characters; never empty. A middle dot is "-", as in an SMS.
 pub(super) fn ascii(text: &str) -> String {
-    let spelled: String = deunicode_with_tofu(text, "?")
+    let spelled: String = deunicode_with_tofu(&text.replace('·', "-"), "?")
         .chars()
         .map(|character| if character.is_ascii_graphic() { character } else { ' ' })
         .collect();

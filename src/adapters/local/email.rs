@@ -195,12 +195,17 @@ fn record(outcome: &mut PublishOutcome, recipient: &str, error: CommandError) ->
     Ok(())
 }
 
-/// The message with its headers. Message ids are derived from ids of alerts, so that a repetition has the same id. Mail programs
+/// The message with its headers. Message ids are derived from ids of alerts, so that a repetition has the same id, and from the
+/// language unless it is English: mail programs can hide one of two messages with the same id. They also
 /// show messages as a thread if they refer to the same id, also to one that was never sent because its alert was in a digest
 /// (RFC 5256, `REFERENCES`, step 1).
 fn text(from: Mailbox, message: &OutgoingMessage) -> Result<Vec<u8>, String> {
     let rendered = &message.rendered;
-    let id = |id: &str| format!("<{id}@{}>", from.email.domain());
+    let language = match rendered.html.language() {
+        "en" => String::new(),
+        other => format!(".{other}"),
+    };
+    let id = |id: &str| format!("<{id}{language}@{}>", from.email.domain());
     let mut builder = Message::builder().message_id(Some(id(&rendered.id))).subject(rendered.subject.as_str());
     if !rendered.threads.is_empty() {
         let threads = rendered.threads.iter().map(|alert| id(alert)).collect::<Vec<_>>().join(" ");
@@ -265,20 +270,43 @@ mod tests {
     use crate::notify::render::Renderer;
     use crate::notify::rendered::Rendered;
 
-    #[test]
-    fn a_message_refers_to_its_threads_in_short_lines() {
+    /// The header lines of a notice in this language with these threads, unfolded.
+    fn headers(language: &str, threads: &[String]) -> Vec<String> {
         let notice = Facts::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
-        let threads: Vec<String> = (0..10).map(|number| format!("{number:032}")).collect();
-        let rendered = Rendered { threads: threads.clone(), ..Renderer::default().render(&notice) };
+        let (rules, id) = (RuleSet::pack(), "7".repeat(32));
+        let rendered = Renderer::new(&rules, language).render(&notice);
+        let rendered = Rendered { id, threads: threads.to_vec(), ..rendered };
         let message = OutgoingMessage { rendered, to: vec!["me@example.com".to_owned()], done: Vec::new() };
         let text = String::from_utf8(text("alerts@example.com".parse().unwrap(), &message).unwrap()).unwrap();
         let (headers, _) = text.split_once("\r\n\r\n").unwrap();
         assert!(headers.lines().all(|line| line.len() < 100), "{headers}");
-        let unfolded = headers.replace("\r\n ", " ");
+        headers.replace("\r\n ", " ").lines().map(str::to_owned).collect()
+    }
+
+    fn ids_of(headers: &[String], name: &str) -> Vec<String> {
+        let ids = headers.iter().find_map(|line| line.strip_prefix(name)).unwrap();
+        ids.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_message_refers_to_its_threads_in_short_lines() {
+        let threads: Vec<String> = (0..10).map(|number| format!("{number:032}")).collect();
+        let headers = headers("en", &threads);
         let expected: Vec<String> = threads.iter().map(|id| format!("<{id}@example.com>")).collect();
         for header in ["In-Reply-To: ", "References: "] {
-            let ids = unfolded.lines().find_map(|line| line.strip_prefix(header)).unwrap();
-            assert_eq!(ids.split_whitespace().collect::<Vec<_>>(), expected, "{header}");
+            assert_eq!(ids_of(&headers, header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_message_in_another_language_has_an_id_and_a_thread_of_its_own() {
+        let thread = ["8".repeat(32)];
+        for (language, suffix) in [("en", ""), ("zh-Hans", ".zh-Hans")] {
+            let headers = headers(language, &thread);
+            let id = |digit: &str| format!("<{}{suffix}@example.com>", digit.repeat(32));
+            assert_eq!(ids_of(&headers, "Message-ID: "), [id("7")]);
+            assert_eq!(ids_of(&headers, "In-Reply-To: "), [id("8")]);
+            assert_eq!(ids_of(&headers, "References: "), [id("8")]);
         }
     }
 }

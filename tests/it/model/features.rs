@@ -37,6 +37,8 @@ pub(crate) enum Feature {
     ResolvedDeferred,
     /// A resolved notice waits for active hours, and is dropped because the alert fires again.
     ResolvedDropped,
+    /// A resolved notice is dropped because a worse reading has the time of the one that ended the breach.
+    ResolvedRevoked,
     /// A suppressed alert is resolved, but an earlier alert of the breach was sent.
     ResolvedOfEarlierAlert,
     /// A cleaning removes a part of a sum.
@@ -114,6 +116,7 @@ fn histories_of_several_rules_contain_every_feature() {
         (LastReminder, 15),
         (ResolvedDeferred, 10),
         (ResolvedDropped, 10),
+        (ResolvedRevoked, 1),
         (ResolvedOfEarlierAlert, 1),
         (LateCleaning, 70),
         (PartlyOutsideHours, 20),

@@ -10,7 +10,7 @@ mod rate_limit;
 mod sums;
 pub(crate) mod worlds;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naive::{ModelAlert, NaiveEngine, Sent, SentMessage};
 use proptest::collection::vec;
@@ -23,7 +23,7 @@ use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{DedupWindow, EntryId, ZoneState};
+use smartclean_push::domain::state::{Channel, DedupWindow, EntryId, OutboxEntry, ZoneState};
 use worlds::{Event, EventKind, Measured, World, minute, some_world, timestamp};
 
 /// The engine with its state. Each message counts as sent at once.
@@ -40,9 +40,14 @@ impl<'w> Engine<'w> {
     }
 
     fn apply(&mut self, event: &Event) -> Vec<Sent> {
+        let evaluation = self.evaluate(event);
+        self.commit(evaluation)
+    }
+
+    fn evaluate(&mut self, event: &Event) -> Evaluation {
         let now = timestamp(event.now);
         let state = std::mem::take(&mut self.state);
-        let evaluation = match &event.kind {
+        match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
             EventKind::Cleaned(at) => clean(&self.rules, state, &Cleaning::new("z", timestamp(*at)), now),
             EventKind::Push(readings) => {
@@ -50,24 +55,34 @@ impl<'w> Engine<'w> {
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
                 evaluate(&self.rules, state, &readings.iter().collect::<Vec<_>>(), now, now)
             }
-        };
-        self.commit(evaluation)
+        }
     }
 
     fn commit(&mut self, evaluation: Evaluation) -> Vec<Sent> {
         self.state = evaluation.state;
         self.ids.extend(evaluation.messages.iter().map(|entry| entry.id));
-        evaluation
-            .messages
-            .iter()
-            .map(|entry| (entry.to.iter().map(|id| number(id)).collect(), sent(&entry.message)))
-            .collect()
+        evaluation.messages.iter().map(sent_entry).collect()
     }
 
     /// The messages of each event of a history.
     fn run(&mut self, history: &[Event]) -> Vec<Vec<Sent>> {
         history.iter().map(|event| self.apply(event)).collect()
     }
+
+    /// The messages that wait after a history in which none could be sent.
+    fn run_unsent(&mut self, history: &[Event]) -> BTreeMap<EntryId, Sent> {
+        for event in history {
+            let Evaluation { state, messages, .. } = self.evaluate(event);
+            self.state = state;
+            self.state.outbox.add(messages, &[Channel::Sns]);
+        }
+        let outbox = std::mem::take(&mut self.state.outbox);
+        outbox.entries().iter().map(|entry| (entry.id, sent_entry(entry))).collect()
+    }
+}
+
+fn sent_entry(entry: &OutboxEntry) -> Sent {
+    (entry.to.iter().map(|id| number(id)).collect(), sent(&entry.message))
 }
 
 /// The number in the name of a rule, a device or an audience: `r0`, `d1`, `a2`.
@@ -211,7 +226,8 @@ proptest! {
         prop_assert_eq!(repeated.ids, engine.ids);
     }
 
-    /// The second half of a history arrives at once: in one push, or in several pushes in the order of time.
+    /// The second half of a history arrives at once: in one push, or in several pushes in the order of time. A worse reading revokes
+    /// the resolved notice of its time unless it was sent, so no message is sent meanwhile.
     #[test]
     fn the_result_does_not_depend_on_how_readings_are_cut_into_pushes(world in some_world(1..=3), cuts in vec(any::<Index>(), 1..6)) {
         let now = world.history.last().unwrap().now;
@@ -225,12 +241,10 @@ proptest! {
         let push = |readings: &[Measured]| Event { now, kind: EventKind::Push(readings.to_vec()) };
 
         let (mut whole, mut cut) = (Engine::new(&world), Engine::new(&world));
-        let sent = [whole.run(first), whole.run(&[push(&readings)])].concat().concat();
+        let sent = (whole.run(first), whole.run_unsent(&[push(&readings)]));
         let pushes: Vec<Event> = cuts.windows(2).map(|cut| push(&readings[cut[0]..cut[1]])).collect();
-        let said_cut = [cut.run(first), cut.run(&pushes)].concat().concat();
-        prop_assert_eq!(said_cut, sent);
+        prop_assert_eq!((cut.run(first), cut.run_unsent(&pushes)), sent);
         prop_assert_eq!(json(&cut.state), json(&whole.state));
-        prop_assert_eq!(cut.ids, whole.ids);
     }
 }
 

@@ -62,7 +62,7 @@ async fn function_with_another_clock() {
         store,
         journal: None,
         state: Box::new(state),
-        rate_limit: None,
+        replay_rate_limit: None,
         publisher: Box::new(publisher),
         background: Vec::new(),
         rules: Box::new(rules),

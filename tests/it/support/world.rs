@@ -44,7 +44,7 @@ impl World {
             store: Box::new(store.clone()),
             journal: None,
             state: Box::new(state.clone()),
-            rate_limit: None,
+            replay_rate_limit: None,
             publisher: Box::new(publisher.clone()),
             background: Vec::new(),
             rules: Box::new(Arc::clone(&PACK)),

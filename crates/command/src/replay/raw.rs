@@ -130,7 +130,7 @@ impl RawCommand {
             store: Box::new(AlreadyStored),
             journal: None,
             state: Box::new(state.clone()),
-            rate_limit: Some(Box::new(rate_limit)),
+            replay_rate_limit: Some(Box::new(rate_limit)),
             publisher: Box::new(MessageCounter { count: Arc::clone(&count), log }),
             background: Vec::new(),
             rules: Box::new(Arc::new(rules)),

@@ -134,7 +134,7 @@ impl ServeCommand {
             store: Box::new(store.clone()),
             journal: Some(Box::new(store)),
             state: Box::new(state),
-            rate_limit: None,
+            replay_rate_limit: None,
             publisher: Box::new(publisher),
             background: vec![Box::new(email), Box::new(webhook)],
             rules,

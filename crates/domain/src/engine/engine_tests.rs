@@ -12,7 +12,7 @@ use crate::location::Location;
 use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::severity::Severity;
-use crate::state::{RuleState, ThresholdState, ZoneState};
+use crate::state::{Channel, OutboxEntry, RuleState, ThresholdState, ZoneState};
 
 #[test]
 fn a_source_matters_if_a_rule_applies_to_it() {
@@ -190,6 +190,35 @@ fn of_readings_at_the_same_time_one_that_is_worse_than_the_alert_counts_and_othe
     assert_eq!(outcome(&ZoneState::default(), &[100.0, 250.0]), (Some(Medium), true));
     let resolved = firing(100.0);
     assert_eq!(outcome(&resolved, &[100.0, 90.0]), (None, false));
+}
+
+#[test]
+fn a_worse_reading_of_the_same_time_revokes_the_unsent_resolved_notice() {
+    let rules = quiet("[[rule]]\nid = \"ammonia-lite\"\nresolved = true\n");
+    let before = after(&rules, &[("ODRDTR_BATT_V1", "amm", 250.0, "10:00")]);
+    let push = |state: ZoneState, readings: &[(f64, &str)]| {
+        let texts = readings.iter().map(|(value, clock)| reading("ODRDTR_BATT_V1", "amm", *value, clock));
+        let texts: Vec<String> = texts.collect();
+        let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
+        evaluate(&rules, state, &readings.iter().collect::<Vec<_>>(), at("10:10"), at("10:10"))
+    };
+    let kinds = |entries: &[OutboxEntry]| -> Vec<&str> {
+        let kind =
+            |entry: &OutboxEntry| if matches!(entry.message, Message::Firing { .. }) { "firing" } else { "resolved" };
+        entries.iter().map(kind).collect()
+    };
+    let one_push = push(before.clone(), &[(100.0, "10:10"), (600.0, "10:10")]);
+    assert_eq!(kinds(&one_push.messages), ["firing"]);
+    assert_eq!(kinds(&push(one_push.state, &[(100.0, "10:11")]).messages), ["resolved"]);
+    assert_eq!(kinds(&push(before.clone(), &[(100.0, "10:09"), (600.0, "10:10")]).messages), ["resolved", "firing"]);
+
+    let Evaluation { mut state, messages, .. } = push(before, &[(100.0, "10:10")]);
+    let ids = state.outbox.add(messages, &[Channel::Log]);
+    let second = push(state.clone(), &[(600.0, "10:10")]);
+    assert_eq!((kinds(&second.messages), kinds(second.state.outbox.entries())), (vec!["firing"], vec![]));
+    state.outbox.lease(Channel::Log, &ids.into_iter().collect(), at("10:10"));
+    let second = push(state, &[(600.0, "10:10")]);
+    assert_eq!((kinds(&second.messages), kinds(second.state.outbox.entries())), (vec!["firing"], vec!["resolved"]));
 }
 
 #[test]

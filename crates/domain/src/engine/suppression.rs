@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::evaluation::ZoneEvaluator;
+use super::evaluation::{Evaluation, ZoneEvaluator};
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, Routing, RuleSet, Settings, Wait};
 use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState, UnnamedSuppressions};
@@ -195,18 +195,32 @@ impl ZoneEvaluator<'_> {
     }
 
     /// Removes the suppressions that a new alert replaces: the resolved notice of its rule and device and, for a threshold,
-    /// alerts that are not more severe.
+    /// alerts that are not more severe. Removes the unsent resolved notice of a threshold that a reading of the same time ended.
     fn supersede(&mut self, RaisedAlert { alert, kind, .. }: &RaisedAlert<'_>, device: &str) {
         let severity = match kind {
             Kind::Threshold => Some(alert.severity),
             Kind::Silence => None,
             Kind::Count | Kind::Reasons | Kind::Accumulate => return,
         };
-        if self.evaluation.state.suppressed.is_empty() {
-            return;
-        }
+        let Evaluation { state, messages, .. } = &mut *self.evaluation;
         // Without the resolved notice, the earlier alert still counts as announced.
-        let Some(earlier) = self.evaluation.state.suppressed.supersede(&alert.rule, device, severity) else { return };
+        let earlier = match state.suppressed.supersede(&alert.rule, device, severity) {
+            None => {
+                let is_same = |ended: &Alert| {
+                    ended.rule == alert.rule && ended.location.device.as_deref().unwrap_or_default() == device
+                };
+                let ended_then = |entry: &OutboxEntry| match &entry.message {
+                    Message::Resolved { alert: ended, at } => *at == alert.at && is_same(ended),
+                    _ => false,
+                };
+                let new = messages.iter().position(ended_then).map(|index| messages.remove(index));
+                match new.or_else(|| state.outbox.revoke(ended_then)).map(|entry| entry.message) {
+                    Some(Message::Resolved { alert, .. }) => *alert,
+                    _ => return,
+                }
+            }
+            Some(earlier) => earlier,
+        };
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
             Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => {
                 announced.get_or_insert(Box::new(earlier));

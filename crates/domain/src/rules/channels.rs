@@ -38,10 +38,10 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Scheme and host of the URL. Path and query can be secrets.
+    /// Scheme and host of the URL. The rest can be a secret.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.url.split('/').take(3).collect::<Vec<_>>().join("/")
+        format!("https://{}", authority(&self.url))
     }
 }
 
@@ -80,6 +80,11 @@ fn is_host(text: &str) -> bool {
             .split('.')
             .all(|label| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))),
     }
+}
+
+/// The host and the port of a URL, as it has them.
+fn authority(url: &str) -> &str {
+    url.split(['/', '?', '#']).nth(2).unwrap_or_default()
 }
 
 /// The host and the port of `mail.example.com:587`.
@@ -125,8 +130,8 @@ pub(super) fn read_webhook(table: &mut TableReader<'_, '_>) -> Option<Webhook> {
     only_table(table, "webhook", |table, position| {
         ["url", "secret"].into_iter().for_each(|key| table.require(key, position, REMEDY));
         let url = parsed(table, "url", "https://HOST/PATH, with a host that is not link-local", |url| {
-            let authority = url.strip_prefix("https://")?.split(['/', '?', '#']).next()?;
-            let (host, _) = host_and_port(authority, 443)?;
+            url.strip_prefix("https://")?;
+            let (host, _) = host_and_port(authority(url), 443)?;
             let is_allowed = host.parse().map_or(true, is_reachable) && url.chars().all(|c| c.is_ascii_graphic());
             is_allowed.then(|| url.to_owned())
         });

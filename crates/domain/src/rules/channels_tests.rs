@@ -86,6 +86,14 @@ fn a_webhook_is_https_without_login_and_not_link_local() {
 }
 
 #[test]
+fn the_origin_of_a_webhook_has_no_part_that_can_be_a_secret() {
+    for rest in ["", "/", "/hunter2", "?key=hunter2", "#hunter2", "?to=/hunter2", "/a/hunter2?key=hunter2#hunter2"] {
+        let url = format!("https://example.com:8443{rest}");
+        assert_eq!(webhook(&url).unwrap().origin(), "https://example.com:8443", "{url}");
+    }
+}
+
+#[test]
 fn a_password_is_the_name_of_a_secret_and_needs_a_username() {
     let with = |lines: &str| read(&format!("[email]\nsmtp = \"smtp://h\"\nfrom = \"a@b\"\nto = \"c@d\"\n{lines}"));
     let rules = with("username = \"alerts\"\npassword = \"smtp\"").unwrap();

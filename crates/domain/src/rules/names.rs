@@ -109,6 +109,13 @@ impl Names {
         Err(NameError { message, remedy, is_ambiguous: !ids.is_empty() })
     }
 
+    /// Whether another zone than `zone` has this name.
+    #[must_use]
+    pub fn is_of_other_zone(&self, name: &str, zone: Option<&str>) -> bool {
+        let ids = self.ids_by_name.get(&(MentionKind::Zone, name.to_owned()));
+        ids.into_iter().flatten().any(|id| Some(id.as_str()) != zone)
+    }
+
     /// The name of a zone with its site: `Tower A · Level 2`.
     fn full_name(&self, named: &Named) -> Option<String> {
         Some(format!("{} · {}", self.site_name(named.site.as_ref()?), named.name.as_ref()?))

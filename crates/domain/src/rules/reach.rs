@@ -30,8 +30,10 @@ impl RuleSet {
                 }
             }
         }
+        let all: BTreeSet<&str> = rules.values().flatten().copied().collect();
         let warning = |(ids, rules): (&Vec<&str>, &BTreeSet<&str>)| {
-            let rules = rules.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+            let listed = || rules.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+            let rules = if rules.len() > 1 && *rules == all { "every rule".to_owned() } else { listed() };
             let Some(audience) = ids.first().and_then(|id| self.audience(id)) else {
                 let message = format!("no audience matches some or all alerts of {rules}: they go to everybody");
                 return Some(Diagnostic::new(&first.position, message, None));

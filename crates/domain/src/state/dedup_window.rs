@@ -150,6 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn times_are_rounded_up_to_milliseconds_before_and_after_1970() {
+        for (nanoseconds, milliseconds) in
+            [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (-1, 0), (-999_999, 0), (-1_000_001, -1)]
+        {
+            let at = Timestamp::from_nanosecond(nanoseconds).unwrap();
+            assert_eq!(in_milliseconds(at), milliseconds, "{nanoseconds} ns");
+        }
+        assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX.as_millisecond());
+    }
+
+    #[test]
+    fn stored_times_return_unchanged() {
+        let mut window = DedupWindow::default();
+        let times = [Timestamp::MIN, second(-1), second(0), second(1), second(1_788_220_800), second(253_402_207_200)];
+        times.into_iter().zip(0..).for_each(|(at, number)| window.insert(at, &id(number)));
+        assert_eq!(window.len(), times.len());
+        let text = serde_json::to_string(&window).unwrap();
+        assert_eq!(serde_json::from_str::<DedupWindow>(&text).unwrap(), window);
+    }
+
+    #[test]
     fn other_text_is_refused() {
         for readings in ["7", r#""%""#, r#""AAAA""#, r#""////////////////""#, r#"[[1,"7"]]"#] {
             let text = format!(r#"{{"readings":{readings}}}"#);

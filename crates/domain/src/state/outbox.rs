@@ -143,13 +143,21 @@ impl Outbox {
         let entry = self.entries.iter_mut().find(|entry| entry.id == id);
         if let Some(delivery) = entry.and_then(|entry| entry.deliveries.get_mut(&channel)) {
             delivery.due = delivery.due.max(until);
-            delivery.done.extend_from_slice(done);
+            let new: Vec<String> = done.iter().filter(|to| !delivery.done.contains(to)).cloned().collect();
+            delivery.done.extend(new);
         }
     }
 
     /// Removes the deliveries by `channel` of these messages, because they are sent.
     pub fn remove(&mut self, channel: Channel, ids: &HashSet<EntryId>) {
         self.retain(|id, of| of != channel || !ids.contains(&id));
+    }
+
+    /// Removes and returns the first message that `is_it` selects, unless a channel has tried to send it.
+    pub fn revoke(&mut self, is_it: impl Fn(&OutboxEntry) -> bool) -> Option<OutboxEntry> {
+        let is_untried = |entry: &OutboxEntry| entry.deliveries.values().all(|delivery| delivery.attempts == 0);
+        let index = self.entries.iter().position(|entry| is_untried(entry) && is_it(entry))?;
+        Some(self.entries.remove(index))
     }
 
     /// Removes the deliveries by other channels than these. Returns the number of them.
@@ -284,12 +292,14 @@ mod tests {
     fn a_failed_delivery_is_postponed_and_keeps_who_is_done() {
         let (mut outbox, known) = created_at([60, 60, 60]);
         outbox.lease(Channel::Email, &HashSet::from(known), second(60));
-        outbox.postpone(Channel::Email, known[0], second(600), &["a@example.com".to_owned()]);
+        let [one, other] = ["a@example.com", "b@example.com"].map(str::to_owned);
+        outbox.postpone(Channel::Email, known[0], second(600), std::slice::from_ref(&one));
+        outbox.postpone(Channel::Email, known[0], second(600), &[one.clone(), other.clone()]);
         outbox.postpone(Channel::Email, known[1], second(61), &[]);
         outbox.postpone(Channel::Webhook, known[2], second(600), &["no such delivery".to_owned()]);
         let deliveries: Vec<_> =
             outbox.entries().iter().map(|entry| entry.deliveries[&Channel::Email].clone()).collect();
-        assert_eq!((deliveries[0].due, deliveries[0].done.len()), (second(600), 1));
+        assert_eq!((deliveries[0].due, &deliveries[0].done), (second(600), &vec![one, other]), "each once");
         assert_eq!((deliveries[1].due, deliveries[2].due), (second(120), second(120)), "the lease ends later");
         assert_eq!(waiting(&outbox, Channel::Email, 120), known[1..]);
     }

@@ -77,3 +77,24 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_takes_a_byte_for_seven_bits_and_returns_unchanged() {
+        for (number, length) in
+            [(0, 1), (0x7f, 1), (0x80, 2), (0x3fff, 2), (0x4000, 3), (u64::MAX >> 1, 9), (u64::MAX, 10)]
+        {
+            let mut bytes = Vec::new();
+            push_number(&mut bytes, number);
+            assert_eq!(bytes.len(), length, "{number}");
+            bytes.push(7);
+            let mut left = bytes.as_slice();
+            assert_eq!((take_number(&mut left), left), (Some(number), &[7][..]));
+            assert_eq!(take_number(&mut &bytes[..length - 1]), None, "{number} without its last byte");
+        }
+        assert_eq!(take_number(&mut &[0xff; 11][..]), None, "more bits than a number has");
+    }
+}

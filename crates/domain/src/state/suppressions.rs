@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Alert, SuppressionReason, is_zero};
 use crate::severity::Severity;
 
-/// Most suppressed alerts, and most resolved notices, that are kept. Further alerts are counted, further notices dropped.
+/// Most suppressed alerts, and most resolved notices, that are kept. Further alerts are counted, unless they are the first ones
+/// of their reason and audience. Further notices are dropped.
 const MOST_NAMED: usize = 40;
 
 /// An alert, or the resolved notice of a sent alert, that is not sent before a time.
@@ -107,8 +108,9 @@ impl Suppressions {
             self.unnamed.iter_mut().filter(|known| known.reason == reason).for_each(|known| known.until = until);
         }
         let is_notice = new.is_resolved_notice();
-        let alike = self.named.iter().filter(|known| known.is_resolved_notice() == is_notice).count();
-        if alike < MOST_NAMED {
+        let alike = || self.named.iter().filter(|known| known.is_resolved_notice() == is_notice);
+        let is_first = !is_notice && !alike().any(|known| known.reason == reason && known.to == new.to);
+        if is_first || alike().count() < MOST_NAMED {
             self.named.push(Suppression { until, ..new });
         } else if !is_notice {
             let newest = new.alert.at;

@@ -54,7 +54,7 @@ impl FuzzApp {
             store: Box::new(store.clone()),
             journal: None,
             state: Box::new(MemoryState::default()),
-            rate_limit: None,
+            replay_rate_limit: None,
             publisher: Box::new(publisher.clone()),
             background: Vec::new(),
             rules: Box::new(rules),

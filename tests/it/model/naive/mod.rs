@@ -73,6 +73,10 @@ pub(crate) struct NaiveEngine<'w> {
     raised: Vec<ModelAlert>,
     /// The alert of each rule and device that was sent and not resolved.
     announced: BTreeMap<(usize, usize), ModelAlert>,
+    /// The last alert of each rule and device whose resolved notice was sent.
+    ended: BTreeMap<(usize, usize), ModelAlert>,
+    /// The messages of the present push so far.
+    enqueued: Vec<Sent>,
     reminder: Vec<PendingReminder>,
     reports: Vec<DeviceReport>,
     /// The features so far.
@@ -90,6 +94,8 @@ impl<'w> NaiveEngine<'w> {
             suppressed: Vec::new(),
             raised: Vec::new(),
             announced: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            enqueued: Vec::new(),
             reminder: Vec::new(),
             reports: Vec::new(),
             features: BTreeSet::new(),
@@ -126,20 +132,20 @@ impl<'w> NaiveEngine<'w> {
             }
         }
         counted.sort_by_key(|(at, _)| *at);
-        let mut sent = Vec::new();
         for (at, reading) in counted {
             if self.known.contains(reading) {
                 continue;
             }
-            sent.extend(self.release(at));
+            let released = self.release(at);
+            self.enqueued.extend(released);
             self.facts.push(Fact::Reading(reading.clone(), at));
             let (changed, messages) = self.evaluate(at);
-            sent.extend(messages);
+            self.enqueued.extend(messages);
             if changed || at != reading.at {
                 self.known.push(reading.clone());
             }
         }
-        sent
+        std::mem::take(&mut self.enqueued)
     }
 
     fn rule(&self, alert: &ModelAlert) -> &'w RuleSpec {

@@ -203,7 +203,8 @@ impl NaiveEngine<'_> {
     }
 
     fn send_resolved(&mut self, alert: &ModelAlert, at: i64) -> SentMessage {
-        self.announced.remove(&(alert.rule, alert.device));
+        let ended = self.announced.remove(&(alert.rule, alert.device));
+        self.ended.extend(ended.map(|ended| ((alert.rule, alert.device), ended)));
         SentMessage::Resolved { rule: alert.rule, device: alert.device, at }
     }
 
@@ -267,6 +268,15 @@ impl NaiveEngine<'_> {
             std::mem::take(&mut self.suppressed).into_iter().partition(is_superseded);
         self.suppressed = waiting;
         self.note(superseded.iter().any(|superseded| superseded.is_notice), Feature::ResolvedDropped);
+        // Of readings at the same time, a worse one means that the breach did not end.
+        let notice = SentMessage::Resolved { rule: new.rule, device: new.device, at: new.at };
+        let count = self.enqueued.len();
+        self.enqueued.retain(|(_, message)| *message != notice);
+        if self.enqueued.len() < count {
+            let key = (new.rule, new.device);
+            self.announced.insert(key, self.ended[&key].clone());
+            self.features.insert(Feature::ResolvedRevoked);
+        }
         self.note(superseded.iter().any(|superseded| !superseded.is_notice), Feature::Superseded);
     }
 
