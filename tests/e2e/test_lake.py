@@ -20,6 +20,7 @@ from deployed import ROOT
 SINGAPORE = ZoneInfo("Asia/Singapore")
 UTC = datetime.timezone.utc
 PROJECT = "lake-building"
+FIRST_MINUTE = "first-minute"
 # Three days ago, so that the next compaction includes it. Far from midnight in both time zones.
 DAY = (datetime.datetime.now(UTC) - datetime.timedelta(days=3)).replace(hour=10, minute=0, second=0, microsecond=0)
 
@@ -97,8 +98,8 @@ def pushes():
     yield ["not a reading", json.dumps(reading("TR", "g", at(), {"p": 60}))]
 
 
-def buffer(stack, keys, folder):
-    """Adds a buffered object of pushes, two records of each, as Firehose writes it. Removes the objects of all but the last one."""
+def buffer(stack, keys, folder, *, kept=1):
+    """Adds a buffered object of pushes, two records of each, as Firehose writes it. Removes the objects of all but the last ones."""
     records = []
     for key in keys:
         metadata = stack.s3.head_object(Bucket=stack.bucket, Key=key)["Metadata"]
@@ -106,7 +107,7 @@ def buffer(stack, keys, folder):
         records.append(json.dumps({**record, "readings": stack.text(key).split("\n")[:-1]}))
     body = gzip.compress("".join(f"{record}\n" for record in 2 * records).encode())
     stack.s3.put_object(Bucket=stack.bucket, Key=f"raw/{folder}/raw-1-{uuid.uuid4()}.ndjson.gz", Body=body)
-    for key in keys[:-1]:
+    for key in keys[: len(keys) - kept]:
         stack.s3.delete_object(Bucket=stack.bucket, Key=key)
 
 
@@ -122,6 +123,11 @@ def pushed(stack):
     # One in the folder of another day: it came late.
     buffer(stack, of_day[0::3], f"dt={DAY.date()}/hh={DAY:%H}")
     buffer(stack, of_day[1::3], f"dt={(DAY + datetime.timedelta(days=1)).date()}/hh=01")
+    # A push of the first minute of a period, in an object that was begun on the day before.
+    first = datetime.datetime.combine(datetime.datetime.now(UTC).date(), datetime.time(0, 1), UTC) - datetime.timedelta(days=7)
+    response = stack.push(reading("ODRDTR_BATT_V1", "first", first, {"amm": 7}) | {"PID": FIRST_MINUTE})
+    before = first - datetime.timedelta(days=1)
+    buffer(stack, stack.keys_of_batch(response), f"dt={before.date()}/hh=23", kept=0)
     return stack
 
 
@@ -194,6 +200,11 @@ def test_ammonia_has_a_percentile_per_hour(pushed, athena):
     (row,) = of_this_test(athena.query(athena.saved["Ammonia by hour"]))
     assert row["hour"].startswith(at(5).strftime("%Y-%m-%d %H:00:00")) and row["device_type"] == "ODRDTR_BATT_V1"
     assert 18 <= float(row["ammonia_p95"]) <= 20 and float(row["ammonia_max"]) == 20 and int(row["readings"]) == 20
+
+
+def test_a_period_includes_pushes_of_an_object_that_began_before_it(pushed, athena):
+    rows = athena.query(athena.saved["Ammonia by hour"])
+    assert [row["zone"] for row in rows if row["project"] == FIRST_MINUTE] == ["first"]
 
 
 def test_device_without_a_reading_today_is_silent(pushed, athena):
