@@ -283,6 +283,26 @@ async fn a_late_report_of_a_cleaning_makes_the_alert_avoidable() {
 }
 
 #[tokio::test]
+async fn a_cleaning_before_the_first_of_several_occurrences_does_not_make_their_alert_avoidable() {
+    let rules = "[[rule]]\nid = \"bad-feedback\"\ncount = 2\nwithin = \"30m\"\n";
+    let rules = RuleSet::parse("rules.toml", rules).unwrap();
+    let bad = |clock: &str| {
+        let envelope = json!({ "DEVID": "tablet", "InsID": "washroom", "unixT": at(clock).as_millisecond() });
+        reading_with("FD", &json!({ "rating": 5 }), &envelope)
+    };
+    for (clock, avoidable) in [("09:45:00", 0), ("09:55:00", 1), ("09:59:00", 0)] {
+        let cleaned = cleaned(clock);
+        let pushes = [
+            (at("09:00:00"), body(&[bad("09:00:00")])),
+            (at("09:58:00"), body(&[bad("09:50:00"), bad("09:58:00")])),
+            (at("10:05:00"), body(&[cleaned])),
+        ];
+        let (ids, findings) = alerts_with_rules(&rules, &pushes).await;
+        assert_eq!((ids.len(), findings.rules.avoidable), (1, avoidable), "{clock}");
+    }
+}
+
+#[tokio::test]
 async fn a_cleaning_makes_one_alert_avoidable_and_not_the_next() {
     let pushes = [
         ("10:00:00", vec![count("09:50:00", 20), count("09:58:00", 15)]),

@@ -4,7 +4,6 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::facts::{AlertPhase, Facts, deduplicated};
-use super::sentence::times;
 use super::text::{Charset, compared, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
 use super::texts::Texts;
 use super::time::{date_and_time, elapsed};
@@ -176,7 +175,7 @@ impl Facts<'_> {
         let duration = |state, since, to| texts.email_duration(state, elapsed(texts, since, to), self.moment(since));
         match (alert.trigger, self.phase) {
             (Trigger::Accumulated { since }, _) => Some(duration("counted", since, alert.at)),
-            (Trigger::Repeated { count, within }, _) => Some(times(texts, count, within)),
+            (Trigger::Repeated { count, since, .. }, _) => Some(texts.times(count, self.moment(since))),
             (Trigger::NoData { since }, AlertPhase::Firing) => Some(duration("no-data", since, self.at())),
             (Trigger::Sustained { since }, AlertPhase::Firing) => Some(duration("firing", since, self.at())),
             (Trigger::Immediate, AlertPhase::Firing) => None,

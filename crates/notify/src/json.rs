@@ -158,15 +158,18 @@ fn alert_members(alert: &Alert, max: usize) -> Value {
 
 /// How the breach became an alert; `null` for an immediate one.
 fn trigger(alert: &Alert) -> Value {
+    let seconds = |since| alert.at.duration_since(since).as_secs().max(0);
     match alert.trigger {
         Trigger::Immediate => Value::Null,
-        Trigger::Repeated { count, within } => {
+        Trigger::Repeated { count, within, since } => {
             let within_seconds = within.map(|within| within.as_secs());
-            known(json!({ "is": "repeated", "count": count, "within_seconds": within_seconds }))
+            known(json!({
+                "is": "repeated", "count": count, "within_seconds": within_seconds, "since": since, "seconds": seconds(since),
+            }))
         }
         Trigger::Sustained { since } | Trigger::Accumulated { since } | Trigger::NoData { since } => {
             let mut trigger = json!(alert.trigger);
-            trigger["seconds"] = json!(alert.at.duration_since(since).as_secs().max(0));
+            trigger["seconds"] = json!(seconds(since));
             trigger
         }
     }

@@ -85,7 +85,7 @@ fn messages_of(name: &str) -> Vec<Message> {
         Trigger::Immediate,
         Trigger::Sustained { since },
         Trigger::Accumulated { since },
-        Trigger::Repeated { count: usize::MAX, within: Some(jiff::SignedDuration::MAX) },
+        Trigger::Repeated { count: usize::MAX, within: Some(jiff::SignedDuration::MAX), since },
     ];
     let mut alerts: Vec<Alert> = triggers.into_iter().map(|trigger| Alert { trigger, ..bad_smell_at(name) }).collect();
     alerts.push(Alert { trigger: Trigger::NoData { since }, breaches: Vec::new(), ..bad_smell_at(name) });

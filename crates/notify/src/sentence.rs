@@ -1,12 +1,11 @@
 //! The sentence of a message: location, measured values, limits, time and reasons. "Indoor Air Quality: ammonia 270 ppb
 //! (limit 200) at 13:59, since 13:40", or the rule's template.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::facts::{AlertGroup, AlertPhase, Facts};
 use super::text::{Charset, cut_to_fit, cut_to_graphemes, phrase, utf16_units, value_and_limit};
-use super::texts::Texts;
-use super::time::{date, elapsed, span};
+use super::time::{date, elapsed};
 use domain::alert::Trigger;
 use domain::breach::Breach;
 use domain::device::Unit;
@@ -145,8 +144,8 @@ impl Facts<'_> {
             Trigger::Accumulated { since } if options.has_trigger => {
                 texts.alert_counted(location, what, time, self.moment(since))
             }
-            Trigger::Repeated { count, within } if options.has_trigger => {
-                texts.alert_repeated(location, what, times(texts, count, within), time)
+            Trigger::Repeated { count, since, .. } if options.has_trigger => {
+                texts.alert_repeated(location, what, time, texts.times(count, self.moment(since)))
             }
             _ => texts.alert(location, what, time),
         };
@@ -176,8 +175,8 @@ impl Facts<'_> {
                 Trigger::Accumulated { since } if options.has_trigger => {
                     texts.breach_counted(phrase, self.moment(since))
                 }
-                Trigger::Repeated { count, within } if options.has_trigger => {
-                    texts.breach_repeated(phrase, times(texts, count, within))
+                Trigger::Repeated { count, since, .. } if options.has_trigger => {
+                    texts.breach_repeated(phrase, texts.times(count, self.moment(since)))
                 }
                 _ => phrase,
             }
@@ -244,14 +243,6 @@ fn is_ended(text: &str) -> bool {
 fn joined(texts: impl Iterator<Item = String>) -> String {
     let join = |text: String, next: String| text.clone() + if is_ended(&text) { " " } else { "; " } + &next;
     texts.reduce(join).unwrap_or_default()
-}
-
-/// "3 times within 1 h".
-pub(super) fn times(texts: &Texts<'_>, count: usize, within: Option<SignedDuration>) -> String {
-    match within {
-        Some(within) => texts.times_within(count, span(texts, within)),
-        None => texts.times(count),
-    }
 }
 
 /// A metric name or a title, shortened.

@@ -59,13 +59,12 @@ messages! {
     "alert" alert(location, what, time);
     "alert-since" alert_since(location, what, time, since);
     "alert-counted" alert_counted(location, what, time, since);
-    "alert-repeated" alert_repeated(location, what, times, time);
+    "alert-repeated" alert_repeated(location, what, time, times);
     "alert-no-data" alert_no_data(location, title, duration, since);
     "with-reasons" with_reasons(text, reasons);
     "with-action" with_action(text, action, ended);
     "more" more(count);
-    "times" times(count);
-    "times-within" times_within(count, within);
+    "times" times(count, since);
     "breach" breach(label, value, limit);
     "breach-since" breach_since(breach, since);
     "breach-counted" breach_counted(breach, since);

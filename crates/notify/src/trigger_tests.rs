@@ -99,18 +99,19 @@ fn an_accumulated_breach_is_shown_with_the_start_of_the_count() {
 
 #[test]
 fn the_number_of_occurrences_comes_before_the_reasons() {
-    let times =
-        |count, within| with_trigger(Trigger::Repeated { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
+    let times = |count, within| {
+        let trigger = Trigger::Repeated { count, within, since: at(SINCE) };
+        with_trigger(trigger, bad_feedback("Gents L1", &["Wet floor"]))
+    };
     let rendered = raised(&[times(3, Some(SignedDuration::from_hours(1)))]);
-    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 3 times within 1 h at 13:59: Wet floor");
-    let block = "- rating: 5, 1 over the limit of 4\n- 3 times within 1 h\n- reason: Wet floor\n";
+    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4) at 13:59, 3 times since 13:40: Wet floor");
+    let block = "- rating: 5, 1 over the limit of 4\n- 3 times since 13:40\n- reason: Wet floor\n";
     assert!(rendered.email.contains(block), "{}", rendered.email);
     let trigger = &facts(&rendered)["alerts"][0]["trigger"];
-    assert_eq!(*trigger, json!({ "is": "repeated", "count": 3, "within_seconds": 3600 }));
-
-    let rendered = raised(&[times(2, None)]);
-    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 2 times at 13:59: Wet floor");
-    assert_eq!(facts(&rendered)["alerts"][0]["trigger"], json!({ "is": "repeated", "count": 2 }));
+    let expected = json!({ "is": "repeated", "count": 3, "within_seconds": 3600, "since": SINCE, "seconds": 1173 });
+    assert_eq!(*trigger, expected);
+    let trigger = &facts(&raised(&[times(2, None)]))["alerts"][0]["trigger"];
+    assert_eq!(*trigger, json!({ "is": "repeated", "count": 2, "since": SINCE, "seconds": 1173 }));
 }
 
 #[test]
@@ -142,8 +143,8 @@ fn alerts_with_different_triggers_show_each_its_own() {
         raised(&alerts).sms,
         "Room 5: carbon dioxide 2610 ppm (limit 2500), fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59, since 13:40"
     );
-    alerts[1].trigger = Trigger::Repeated { count: 3, within: None };
-    assert!(raised(&alerts).sms.contains("(limit 35) 3 times at 13:59"));
+    alerts[1].trigger = Trigger::Repeated { count: 3, within: None, since: at(SINCE) };
+    assert!(raised(&alerts).sms.contains("(limit 35) 3 times since 13:40 at 13:59"));
     let mut spill = spill("Room 5");
     spill.trigger = Trigger::Sustained { since: at(SINCE) };
     spill.location = alerts[0].location.clone();

@@ -8,7 +8,8 @@
 alert = { $location }: { $what } at { $time }
 alert-since = { $location }: { $what } at { $time }, since { $since }
 alert-counted = { $location }: { $what } at { $time }, counted since { $since }
-alert-repeated = { $location }: { $what }, { $times } at { $time }
+# $times: "3 times since 13:40".
+alert-repeated = { $location }: { $what } at { $time }, { $times }
 alert-no-data = { $location }: { $title } for { $duration }, since { $since }
 with-reasons = { $text }: { $reasons }
 # $ended: whether the text has its own full stop.
@@ -17,14 +18,7 @@ with-action = { $ended ->
    *[no] { $text }. { $action }
 }
 more = +{ $count } more
-times = { $count ->
-    [one] 1 time
-   *[other] { $count } times
-}
-times-within = { $count ->
-    [one] 1 time within { $within }
-   *[other] { $count } times within { $within }
-}
+times = { $count } times since { $since }
 breach = { $label } { $value } (limit { $limit })
 breach-since = { $breach } since { $since }
 breach-counted = { $breach } counted since { $since }

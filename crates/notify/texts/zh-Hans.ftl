@@ -6,7 +6,7 @@
 alert = { $location }：{ $what }，{ $time }
 alert-since = { $location }：{ $what }，{ $time }，自{ $since }起
 alert-counted = { $location }：{ $what }，{ $time }，自{ $since }起累计
-alert-repeated = { $location }：{ $what }，{ $times }，{ $time }
+alert-repeated = { $location }：{ $what }，{ $time }，{ $times }
 alert-no-data = { $location }：{ $title }已{ $duration }，自{ $since }起
 with-reasons = { $text }：{ $reasons }
 with-action = { $ended ->
@@ -14,8 +14,7 @@ with-action = { $ended ->
    *[no] { $text }。{ $action }
 }
 more = 另{ $count }项
-times = { $count }次
-times-within = { $within }内{ $count }次
+times = 自{ $since }起{ $count }次
 breach = { $label } { $value }（限值 { $limit }）
 breach-since = { $breach }自{ $since }起
 breach-counted = { $breach }自{ $since }起累计

@@ -17,7 +17,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
-use smartclean_push::domain::alert::{Alert, Message};
+use smartclean_push::domain::alert::{Alert, Message, Trigger};
 use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
@@ -97,6 +97,10 @@ fn raised(alert: &Alert) -> ModelAlert {
         at: minute(alert.at),
         severity: alert.severity,
         reasons: alert.reasons.clone(),
+        since: match alert.trigger {
+            Trigger::Repeated { since, .. } => Some(minute(since)),
+            _ => None,
+        },
     }
 }
 

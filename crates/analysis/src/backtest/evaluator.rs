@@ -1,6 +1,6 @@
 //! Evaluates a zone by a set of rules: its pushes in the order of their receipt, with the sweeps between them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
 use super::trial_rules::TrialRules;
-use domain::alert::{Alert, AlertId, Message, SuppressionReason, Trigger};
+use domain::alert::{Alert, AlertId, Message, SuppressionReason};
 use domain::cleaning::Cleaning;
 use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use domain::reading::Reading;
@@ -42,11 +42,9 @@ pub(super) struct HistoryEvaluator<'r> {
     sent: HashSet<AlertId>,
     /// Indices of alerts that last.
     open: Vec<usize>,
-    /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that counts as one that would
-    /// have avoided it. An alert of several occurrences does not contain the first one's time.
+    /// Sent alerts of accumulators and counters, each with the start of what they counted. A cleaning from then on would have
+    /// avoided the alert.
     sums: Vec<(usize, Timestamp)>,
-    /// The time of the last such alert, by rule and device.
-    last_sum: HashMap<(Arc<str>, usize), Timestamp>,
 }
 
 impl<'r> HistoryEvaluator<'r> {
@@ -60,7 +58,6 @@ impl<'r> HistoryEvaluator<'r> {
             sent: HashSet::new(),
             open: Vec::new(),
             sums: Vec::new(),
-            last_sum: HashMap::new(),
         }
     }
 
@@ -160,21 +157,11 @@ impl<'r> HistoryEvaluator<'r> {
     fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices) {
         let Some(device) = devices.index_of_alert(alert).filter(|_| self.sent.insert(alert.id)) else { return };
         let (index, rule) = (self.results.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
-        match self.rules.rules.rule(&alert.rule) {
-            Some(raised_by) if !raised_by.kind.lasts() => {
-                let from = match alert.trigger {
-                    Trigger::Accumulated { since } => since,
-                    Trigger::Immediate => alert.at,
-                    _ => Timestamp::MIN,
-                };
-                let last = self.last_sum.insert((Arc::clone(&rule), device), alert.at);
-                let after = last.and_then(|last| last.checked_add(SignedDuration::from_nanos(1)).ok());
-                if !blocked {
-                    self.sums.push((index, after.map_or(from, |after| after.max(from))));
-                }
-            }
-            _ if ended.is_none() => self.open.push(index),
-            _ => {}
+        let is_momentary = self.rules.rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
+        if is_momentary && !blocked {
+            self.sums.push((index, alert.trigger.since().unwrap_or(alert.at)));
+        } else if !is_momentary && ended.is_none() {
+            self.open.push(index);
         }
         self.results.alerts.push(AlertFact {
             id: alert.id,

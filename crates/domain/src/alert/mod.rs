@@ -102,6 +102,8 @@ pub enum Trigger {
         count: usize,
         /// The window; `None` without one.
         within: Option<SignedDuration>,
+        /// The time of the first of them.
+        since: Timestamp,
     },
     /// The device sends nothing.
     NoData {
@@ -111,12 +113,15 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// When it began; `None` for triggers without a beginning.
+    /// When it began; `None` for one reading.
     #[must_use]
     pub fn since(self) -> Option<Timestamp> {
         match self {
-            Self::Immediate | Self::Repeated { .. } => None,
-            Self::Sustained { since } | Self::Accumulated { since } | Self::NoData { since } => Some(since),
+            Self::Immediate => None,
+            Self::Sustained { since }
+            | Self::Accumulated { since }
+            | Self::Repeated { since, .. }
+            | Self::NoData { since } => Some(since),
         }
     }
 }

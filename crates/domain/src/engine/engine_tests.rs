@@ -329,12 +329,18 @@ fn an_alert_has_its_beginning_and_its_number_of_occurrences() {
 
     let feedback = |count: usize| {
         let rules = quiet(&format!("[[rule]]\nid = \"bad-feedback\"\ncount = {count}\nwithin = \"1h\"\n"));
-        triggers_of(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")])
+        triggers_of(
+            &rules,
+            &[("FD", "rating", 5.0, "09:05"), ("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")],
+        )
     };
     let within = Some(SignedDuration::from_hours(1));
-    assert_eq!(feedback(1), [Trigger::Immediate, Trigger::Immediate]);
-    assert_eq!(feedback(2), [Trigger::Repeated { count: 2, within }]);
-    assert_eq!(feedback(3), []);
+    assert_eq!(feedback(1), [Trigger::Immediate; 3]);
+    assert_eq!(feedback(2), [Trigger::Repeated { count: 2, within, since: at("09:05") }]);
+    assert_eq!(feedback(3), [], "the first is an hour and five minutes before the last");
+    let rules = quiet("[[rule]]\nid = \"bad-feedback\"\ncount = 2\nwithin = \"1h\"\n");
+    let apart = [("FD", "rating", 5.0, "09:00"), ("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")];
+    assert_eq!(triggers_of(&rules, &apart), [Trigger::Repeated { count: 2, within, since: at("10:00") }]);
 }
 
 #[test]

@@ -8,41 +8,42 @@ use crate::state::OccurrenceCounter;
 /// Most occurrences that are kept of one reason. No rule counts further than 1,000.
 const MOST: usize = 1024;
 
-/// Counts an occurrence of `reason` at `at`. Returns whether the limit is reached; counting then restarts after the last
-/// occurrence that counted. Returns `None` if the occurrence is at or before the last restart. Readings can be late by `max_age`.
+/// Counts an occurrence of `reason` at `at`. If the limit is reached, returns the time of the first occurrence that counted;
+/// counting then restarts after the last one. Returns `None` if the occurrence is at or before the last restart. Readings can be
+/// late by `max_age`.
 pub(super) fn count(
     counter: &mut OccurrenceCounter,
     reason: &str,
     at: Timestamp,
     settings: &Settings,
     max_age: SignedDuration,
-) -> Option<bool> {
+) -> Option<Option<Timestamp>> {
     if counter.restarted.get(reason).is_some_and(|restarted| at <= *restarted) {
         return None;
     }
     let times = counter.times.entry(reason.to_owned()).or_default();
     let position = times.partition_point(|time| *time <= at);
     times.insert(position, at);
-    let Some(last) = first_full(times, position, settings) else {
+    let Some((first, last)) = first_full(times, position, settings) else {
         remove_expired(times, settings, max_age);
-        return Some(false);
+        return Some(None);
     };
     times.retain(|time| *time > last);
     if times.is_empty() {
         counter.times.remove(reason);
     }
     counter.restarted.insert(reason.to_owned(), last);
-    Some(true)
+    Some(Some(first))
 }
 
-/// The end of the first full window that contains the occurrence at `position`. A late occurrence can complete a window of
+/// The first and the last occurrence of the first full window that contains the occurrence at `position`. A late occurrence can complete a window of
 /// newer ones.
-fn first_full(times: &[Timestamp], position: usize, settings: &Settings) -> Option<Timestamp> {
+fn first_full(times: &[Timestamp], position: usize, settings: &Settings) -> Option<(Timestamp, Timestamp)> {
     (position..times.len()).find_map(|index| {
         let last = times[index];
         let is_outside = |time: &Timestamp| settings.within.is_some_and(|within| last.duration_since(*time) >= within);
         let first = times.partition_point(is_outside);
-        (first <= position && index + 1 - first >= settings.count).then_some(last)
+        (first <= position && index + 1 - first >= settings.count).then_some((times[first], last))
     })
 }
 

@@ -221,19 +221,21 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
             _ => OccurrenceCounter::default(),
         };
         let max_age = self.zone.rules.max_age;
-        let mut is_changed = false;
+        let (mut is_changed, mut began) = (false, None);
         reasons.retain(|reason| {
-            let reached = occurrences::count(&mut counter, reason, self.at, self.settings, max_age);
-            is_changed |= reached.is_some();
-            reached == Some(true)
+            let counted = occurrences::count(&mut counter, reason, self.at, self.settings, max_age);
+            is_changed |= counted.is_some();
+            let first = counted.flatten();
+            began = began.into_iter().chain(first).min();
+            first.is_some()
         });
         if is_changed {
             self.set(RuleState::Occurrences(counter));
         }
-        if !reasons.is_empty() {
+        if let Some(since) = began {
             reasons.retain(|reason| !reason.is_empty());
             let (count, within) = (self.settings.count, self.settings.within);
-            let trigger = if count > 1 { Trigger::Repeated { count, within } } else { Trigger::Immediate };
+            let trigger = if count > 1 { Trigger::Repeated { count, within, since } } else { Trigger::Immediate };
             self.raise(raised, severity, trigger, breaches, reasons);
         }
         is_changed

@@ -37,6 +37,8 @@ pub(crate) struct ModelAlert {
     pub(crate) at: i64,
     pub(crate) severity: Severity,
     pub(crate) reasons: Vec<String>,
+    /// The time of the first of several occurrences.
+    pub(crate) since: Option<i64>,
 }
 
 /// A reading or a cleaning, with the time as of which it counts.
@@ -225,7 +227,7 @@ impl<'w> NaiveEngine<'w> {
                 }
                 self.reports.push(DeviceReport::Silent { rule, device });
                 let (severity, reasons) = (watching.severity, Vec::new());
-                sent.extend(self.send(vec![ModelAlert { rule, device, at: self.now, severity, reasons }]));
+                sent.extend(self.send(vec![ModelAlert { rule, device, at: self.now, severity, reasons, since: None }]));
             }
         }
         sent
@@ -266,7 +268,7 @@ impl<'w> NaiveEngine<'w> {
                 }
                 if let Some((severity, reached)) = outcome.raised {
                     let reasons = if rule.kind == Kind::Threshold { named.clone() } else { reached };
-                    raised.push(ModelAlert { rule: number, device, at, severity, reasons });
+                    raised.push(ModelAlert { rule: number, device, at, severity, reasons, since: outcome.since });
                 }
             }
         }

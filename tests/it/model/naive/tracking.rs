@@ -11,6 +11,8 @@ use crate::model::worlds::{Measured, RuleSpec};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RuleOutcome {
     pub(super) raised: Option<(Severity, Vec<String>)>,
+    /// When the first of several occurrences was that raised an alert.
+    pub(super) since: Option<i64>,
     pub(super) is_resolved: bool,
     /// Whether the state of the rule changed.
     pub(super) changed: bool,
@@ -118,7 +120,8 @@ impl NaiveEngine<'_> {
                     let counted = occurrences.count(*at, rule.count, rule.within);
                     if is_last {
                         outcome.changed = counted.is_some();
-                        outcome.raised = (counted == Some(true)).then(|| (severity, Vec::new()));
+                        outcome.since = counted.flatten().filter(|_| rule.count > 1);
+                        outcome.raised = counted.flatten().map(|_| (severity, Vec::new()));
                     }
                 }
             }
@@ -141,15 +144,17 @@ impl NaiveEngine<'_> {
                     let TestResult::Breached(severity) = rule.compare(device, reading) else { continue };
                     let given = reading.reason_names();
                     let given = if given.is_empty() { vec![""] } else { given };
-                    let mut reached = Vec::new();
+                    let (mut reached, mut firsts) = (Vec::new(), Vec::new());
                     for reason in given {
                         let counted = occurrences_of(&mut named, reason).count(*at, rule.count, rule.within);
                         outcome.changed |= is_last && counted.is_some();
-                        if counted == Some(true) {
+                        if let Some(first) = counted.flatten() {
                             reached.push(reason.to_owned());
+                            firsts.push(first);
                         }
                     }
                     if !reached.is_empty() && is_last {
+                        outcome.since = firsts.into_iter().min().filter(|_| rule.count > 1);
                         reached.retain(|reason| !reason.is_empty());
                         outcome.raised = Some((severity, reached));
                     }
@@ -290,24 +295,25 @@ impl Occurrences {
         self.times.retain(|time| *time > at);
     }
 
-    /// Counts an occurrence, and restarts if there are enough. `None` if it is too late to count.
-    fn count(&mut self, at: i64, needed: usize, within: Option<i64>) -> Option<bool> {
+    /// Counts an occurrence. If there are enough, returns the first one, and restarts. `None` if it is too late to count.
+    fn count(&mut self, at: i64, needed: usize, within: Option<i64>) -> Option<Option<i64>> {
         if self.restarted.is_some_and(|restarted| at <= restarted) {
             return None;
         }
         self.times.push(at);
         self.times.sort_unstable();
         // Any full window with the new occurrence is enough.
-        let is_full = |last: &i64| {
-            let first = within.map_or(i64::MIN, |within| last - within);
-            let together = self.times.iter().filter(|time| first < **time && *time <= last).count();
-            first < at && together >= needed
+        let full = |last: i64| {
+            let before = within.map_or(i64::MIN, |within| last - within);
+            let together: Vec<i64> =
+                self.times.iter().copied().filter(|time| before < *time && *time <= last).collect();
+            (before < at && together.len() >= needed).then(|| (together[0], last))
         };
-        let full = self.times.iter().copied().filter(|last| *last >= at).find(is_full);
-        if let Some(last) = full {
+        let full = self.times.iter().copied().filter(|last| *last >= at).find_map(full);
+        if let Some((_, last)) = full {
             self.restarted = Some(last);
             self.times.retain(|time| *time > last);
         }
-        Some(full.is_some())
+        Some(full.map(|(first, _)| first))
     }
 }
