@@ -16,6 +16,7 @@ mod projects;
 pub mod rate_limit;
 mod replay;
 mod restore;
+mod second_look;
 mod state_documents;
 mod sweeper;
 
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -41,8 +43,9 @@ use self::projects::{KnownProjects, known_projects};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
 pub use self::replay::{Replay, Replayed, RereadRejection, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
+pub use self::second_look::PROGRESS_TIMEOUT;
 use self::sweeper::LastRun;
-pub use self::sweeper::SweepStats;
+pub use self::sweeper::{ARRIVAL_TIMEOUT, SweepStats};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::cleaning::Cleaning;
@@ -273,9 +276,9 @@ impl Ingest {
         })
     }
 
-    /// Evaluates the pushes of a stored object, in the order of their receipt. Readings that were evaluated before, and copies of a
-    /// push, change nothing, so this is safe at any time. A buffered object costs no more state than one push: each zone is loaded
-    /// once, and written once if it changes.
+    /// Evaluates stored pushes, in the order of their receipt. Readings that were evaluated before, and copies of a push, change
+    /// nothing, so this is safe at any time. They cost no more state than one push: each zone is loaded once, and written once if it
+    /// changes.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written within `limit`. A retry can help.
@@ -451,12 +454,14 @@ impl Ingest {
             Ok(evaluated) => evaluated,
             Err(failure) => return EvaluatedReadings { failure: Some(failure), ..EvaluatedReadings::default() },
         };
-        if let Some(push) = pushes.iter().rfind(|push| !push.readings.is_empty()) {
-            self.record_arrival(push.received).await;
-        }
         let evaluation_ended = Instant::now();
         let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);
-        let delivery = self.send_each(&dispatcher, evaluated.leased).await;
+        // Beside the messages, which do not wait for it.
+        let last = pushes.iter().rfind(|push| !push.readings.is_empty());
+        let (delivery, _) = tokio::join!(
+            self.send_each(&dispatcher, evaluated.leased),
+            future::OptionFuture::from(last.map(|push| self.record_arrival(push.received))),
+        );
         let (evaluate, publish) = (evaluation_ended - began, evaluation_ended.elapsed());
         let timings = Timings { evaluate, publish, ..Timings::default() };
         EvaluatedReadings { stats: evaluated.stats, delivery, timings, failure: evaluated.failure }

@@ -130,6 +130,9 @@ pub struct StoredPush {
     pub lines: String,
 }
 
+/// The pushes of an object, decoded one by one. The first error ends them.
+pub type StoredPushes = Box<dyn Iterator<Item = Result<StoredPush, UnavailableError>> + Send>;
+
 /// A raw store that can also read its objects.
 #[async_trait]
 pub trait StoredObjects: RawStore {
@@ -137,7 +140,7 @@ pub trait StoredObjects: RawStore {
     ///
     /// # Errors
     /// [`UnavailableError`] if it cannot be read; a retry can help.
-    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError>;
+    async fn read(&self, key: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError>;
 }
 
 /// A state document as loaded.

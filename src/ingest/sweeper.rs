@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::Ingest;
 use super::dispatcher::{ChannelReport, Delivery};
@@ -28,6 +30,8 @@ const MAX_WAITING: usize = 5_000;
 const ARRIVALS: &str = "arrivals";
 /// Interval of recording it, so that it does not cost a write per push.
 const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// Time limit for recording it, which a push waits for.
+pub const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Interval of counting subscriptions.
 const SUBSCRIPTIONS_COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Interval of listing the audiences with a subscription. A new subscription counts after it.
@@ -261,7 +265,7 @@ impl Ingest {
         // A push from the queue can be older than the recorded one.
         let record = |arrival: &mut LastArrival| arrival.last = arrival.last.max(Some(received));
         // A lost compare-and-swap means that another copy has recorded it. After another failure, a later push does.
-        let _ = change(&*self.ports.state, ARRIVALS, 0, record).await;
+        let _ = timeout(ARRIVAL_TIMEOUT, change(&*self.ports.state, ARRIVALS, 0, record)).await;
     }
 
     /// When the last push arrived; `None` before the first one.

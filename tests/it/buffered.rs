@@ -17,7 +17,7 @@ use smartclean_push::domain::buffered::BUFFERED_EXTENSION;
 use smartclean_push::domain::reading::Reading;
 use test_support::buffered::buffered;
 
-use crate::support::{PASSWORD, Server, USERNAME, basic, body, files, paths, reading_with, run, serve};
+use crate::support::{PASSWORD, Server, USERNAME, basic, body, files, gzip, paths, reading_with, run, serve};
 
 /// Simulates seven hours into the data folder `single`, which also has a push without a time.
 fn simulate(faults: &str) -> tempfile::TempDir {
@@ -236,6 +236,25 @@ fn a_truncated_buffered_object_is_skipped_and_listed_and_others_are_read() {
     let ran = run(folder.path(), &["compact", "--data", "mixed"]);
     assert!(ran.exit == Some(1) && ran.out.matches(&name).count() == 1, "{}{}", ran.out, ran.err);
     assert!(!lake(&mixed).is_empty());
+}
+
+#[test]
+fn foreign_lines_of_a_buffered_object_are_skipped_with_a_warning() {
+    let folder = simulate("duplicates");
+    let pushes = pushes(&folder.path().join("single"));
+    let mixed = folder.path().join("mixed");
+    buffer(&pushes, &mixed, &mut ChaCha8Rng::seed_from_u64(1));
+    let backtest = || run(folder.path(), &["backtest", "--from", "mixed", "--rules", "rules.toml", "--format", "json"]);
+    let before = backtest();
+    assert!(before.exit == Some(0) && !before.err.contains("skipped"), "{}", before.err);
+    let objects = paths(&mixed.join("raw"));
+    let object = objects.iter().find(|path| path.extension().unwrap() == "gz").unwrap();
+    let whole = fs::read(object).unwrap();
+    fs::write(object, [whole, gzip(b"{\"TICKER_SYMBOL\":\"QXZ\"}")].concat()).unwrap();
+    let after = backtest();
+    assert!(after.exit == Some(0) && after.out == before.out, "{}", after.err);
+    let name = object.strip_prefix(&mixed).unwrap().display().to_string();
+    assert!(after.err.contains("no records, skipped") && after.err.contains(&name), "{}", after.err);
 }
 
 #[test]

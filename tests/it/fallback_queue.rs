@@ -7,7 +7,7 @@ use serde_json::json;
 use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::queued_object;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPushes, UnavailableError};
 use smartclean_push::ingest::{Ingest, PushError, PushOutcome};
 use smartclean_push::sources::{BatchItemFailures, Envelope, SourceEvent};
 
@@ -45,9 +45,10 @@ impl RawStore for Bucket {
 
 #[async_trait]
 impl StoredObjects for Bucket {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         let objects = self.0.objects();
-        Ok(objects.get(key.as_str()).map(|object| vec![stored_push(object)]))
+        let pushes = |object| Box::new(std::iter::once(Ok(stored_push(object)))) as StoredPushes;
+        Ok(objects.get(key.as_str()).map(pushes))
     }
 }
 

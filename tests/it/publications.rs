@@ -10,7 +10,7 @@ use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::http::App;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPushes, UnavailableError};
 
 use crate::support::World;
 use crate::support::memory::{MemoryPublisher, MemoryStore};
@@ -46,7 +46,7 @@ impl RawStore for NoBucket {
 
 #[async_trait]
 impl StoredObjects for NoBucket {
-    async fn read(&self, _: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         Ok(None)
     }
 }

@@ -17,9 +17,9 @@ use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::ports::{
-    Commit, RawStore, StateDocument, StateStore, Stored, StoredObjects, StoredPush, UnavailableError,
+    Commit, RawStore, StateDocument, StateStore, Stored, StoredObjects, StoredPush, StoredPushes, UnavailableError,
 };
-use smartclean_push::sources::{BatchItemFailures, Envelope, QueueMessage, SourceEvent};
+use smartclean_push::sources::{BatchItemFailures, Envelope, QueueMessage, QueueTask, SourceEvent};
 
 use crate::model::worlds::{Event, EventKind, World as ModelWorld, some_world, timestamp};
 use crate::model::{config, in_order};
@@ -39,11 +39,12 @@ impl RawStore for Buffered {
 
 #[async_trait]
 impl StoredObjects for Buffered {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         if key.as_str().contains("slow") {
             tokio::time::sleep(Duration::from_millis(4_100)).await;
         }
-        Ok(self.0.lock().unwrap().get(key.as_str()).cloned())
+        let pushes = self.0.lock().unwrap().get(key.as_str()).cloned();
+        Ok(pushes.map(|pushes| Box::new(pushes.into_iter().map(Ok)) as StoredPushes))
     }
 }
 
@@ -218,15 +219,122 @@ async fn a_reading_that_changed_nothing_is_evaluated_once_more_after_an_older_on
     }
 }
 
+/// Collects the fields of log lines.
+#[derive(Clone, Default)]
+struct LoggedFields(Arc<Mutex<Vec<String>>>);
+
+impl tracing::field::Visit for LoggedFields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().unwrap().push(format!("{field}={value:?}"));
+    }
+}
+
+impl tracing::Subscriber for LoggedFields {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_message_for_which_no_time_is_left_is_retried() {
+async fn a_message_for_which_no_time_is_left_is_retried_and_has_not_failed() {
     let app = TestApp::new();
+    let logged = LoggedFields::default();
+    let _guard = tracing::subscriber::set_default(logged.clone());
     let failures = async |keys: &[&str]| {
-        let failures = app.ingest().process_messages(&Buffered::default(), messages(keys), now()).await;
-        serde_json::to_value(failures).unwrap()["batchItemFailures"].as_array().unwrap().len()
+        let messages = messages(keys).into_iter().enumerate().map(|(minutes, message)| QueueMessage {
+            sent: Some(after(-60 * (minutes as i64 + 1))),
+            task: if message.id == "unknown" { QueueTask::Unknown } else { message.task },
+            ..message
+        });
+        let failures = app.ingest().process_messages(&Buffered::default(), messages.collect(), now()).await;
+        let failures = serde_json::to_value(failures).unwrap()["batchItemFailures"].as_array().unwrap().len();
+        let logged = std::mem::take(&mut *logged.0.lock().unwrap());
+        (failures, logged.into_iter().filter(|field| field.starts_with("queue_failed_age_s")).collect::<String>())
     };
-    assert_eq!(failures(&["raw/1", "raw/2", "raw/3"]).await, 0);
-    assert_eq!(failures(&["raw/1", "raw/slow", "raw/3", "raw/4"]).await, 2);
+    assert_eq!(failures(&["raw/1", "raw/2", "raw/3"]).await, (0, String::new()));
+    assert_eq!(failures(&["raw/1", "raw/slow", "raw/3", "raw/4"]).await, (2, String::new()));
+    assert_eq!(failures(&["raw/1", "unknown", "raw/slow", "unknown"]).await, (2, "queue_failed_age_s=120".into()));
+}
+
+/// Pushes with so many MB of text in all, each with an alert of a zone of its own.
+fn backlog(megabytes: usize) -> Vec<StoredPush> {
+    let push = |number| {
+        let reading = reading_with(
+            "ODRDTR_BATT_V1",
+            &json!({"amm": 270}),
+            &json!({"InsID": format!("z{number:02}"), "Name": "x".repeat(1_000_000)}),
+        );
+        let key = ObjectKey::known(&format!("raw/{number:02}.ndjson.zst"));
+        StoredPush { received: Some(now()), key, lines: format!("{reading}\n") }
+    };
+    (0..megabytes).map(push).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_object_is_evaluated_in_slices_and_an_attempt_continues_where_the_last_one_ended() {
+    // The first two slices take 3.5 s each, and 2 s until the outboxes are left to the sweep: too little is left for the third one.
+    let state = CountedState { pause: Duration::from_millis(3_500), ..CountedState::default() };
+    let app = World::new().with_state(state.clone()).start();
+    let key = "raw/o.ndjson.gz";
+    let bucket = Buffered(Arc::new(Mutex::new([(key.to_owned(), backlog(20))].into())));
+    let attempt = async |seconds| {
+        let began = tokio::time::Instant::now();
+        let failures = app.ingest().process_messages(&bucket, messages(&[key]), after(seconds)).await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        let zones = state.state.documents().into_keys().filter(|key| key.starts_with("zone/"));
+        (failures == BatchItemFailures::default(), zones.count(), state.loads.swap(0, Ordering::Relaxed))
+    };
+    assert_eq!(attempt(420).await, (false, 14, 2));
+    assert_eq!(attempt(600).await, (true, 20, 1));
+    let documents = state.state.documents();
+    assert!(documents[&format!("second-look/{key}")].body.contains("\"pushes\":20"), "{documents:?}");
+    assert_eq!(attempt(780).await, (true, 20, 0), "nothing is left");
+    assert_eq!(state.state.documents(), documents);
+}
+
+#[tokio::test]
+async fn an_object_of_one_slice_needs_no_record_of_its_progress() {
+    for (megabytes, slices) in [(6, 1), (8, 2)] {
+        let app = TestApp::new();
+        app.second_look(backlog(megabytes), after(420)).await;
+        let has_progress = app.state.documents().keys().any(|key| key.starts_with("second-look/"));
+        assert_eq!(has_progress, slices > 1, "{megabytes}");
+    }
+}
+
+/// DynamoDB is slow after the evaluation.
+#[tokio::test(start_paused = true)]
+async fn messages_do_not_wait_until_the_arrival_is_recorded() {
+    let state = CountedState { hanging: "arrivals", ..CountedState::default() };
+    let publisher = MemoryPublisher::default();
+    let app = World::new().with_state(state).with_publisher(publisher.clone()).start();
+    let push = async {
+        let began = tokio::time::Instant::now();
+        assert_eq!(app.push_after(0, &[smell(1)]).await, 1);
+        assert!(began.elapsed() <= Duration::from_millis(1_100), "{:?}", began.elapsed());
+    };
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(publisher.sent().len(), 1);
+    };
+    tokio::join!(push, look);
 }
 
 /// The buffering hint of the stream. In a build without optimization, it takes 2 to 3 s.
@@ -257,11 +365,21 @@ async fn five_megabytes_of_pushes_are_evaluated_within_the_time_limit() {
 struct CountedState {
     state: MemoryState,
     loads: Arc<AtomicUsize>,
+    /// How long a load of zones takes.
+    pause: Duration,
+    /// The key of a document that is never loaded.
+    hanging: &'static str,
 }
 
 #[async_trait]
 impl StateStore for CountedState {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
+        if keys.iter().any(|key| key == self.hanging) {
+            std::future::pending::<()>().await;
+        }
+        if keys.iter().any(|key| key.starts_with("zone/")) {
+            tokio::time::sleep(self.pause).await;
+        }
         let documents = self.state.load(keys).await?;
         self.loads.fetch_add(usize::from(keys.iter().any(|key| key.starts_with("zone/"))), Ordering::Relaxed);
         Ok(documents)

@@ -6,12 +6,15 @@ use std::path::Path;
 use history::lake::LakeStore;
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::display;
+use smartclean_push::{config, telemetry};
 
 use crate::output::note;
 use crate::{Failure, cloud};
 
 /// Opens a data folder, or `s3://bucket/prefix`.
 pub(super) fn open(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
+    // Reading it can warn.
+    telemetry::command::start(config::verbosity());
     if location.starts_with("s3://") {
         return cloud::bucket(location);
     }

@@ -6,9 +6,10 @@
 //! anew. Firehose delivers a record at least once.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
@@ -17,6 +18,8 @@ use super::archive::{Metadata, Object, ObjectKey, pack_lines, unpack};
 pub const BUFFERED_EXTENSION: &str = ".ndjson.gz";
 /// Largest record of a Firehose stream, in bytes: <https://docs.aws.amazon.com/firehose/latest/dev/limits.html>.
 const MAX_RECORD: usize = 1_000 << 10;
+/// The first bytes of each record.
+const RECORD_START: &[u8] = b"{\"key\":\"";
 
 /// A push as one line.
 #[derive(Serialize, Deserialize)]
@@ -81,31 +84,71 @@ pub struct BufferedPush {
     pub lines: String,
 }
 
-/// The pushes of a buffered object, in the order in which Firehose received them. A push may be in it twice.
+/// Reads the pushes of a buffered object one by one, so that only one of them is in memory. A push can come twice.
 ///
-/// # Errors
-/// If the bytes are not gzip, or a line is not a record. A retry does not help.
-pub fn read_pushes(bytes: &[u8]) -> io::Result<Vec<BufferedPush>> {
-    let mut text = String::new();
-    MultiGzDecoder::new(bytes).read_to_string(&mut text)?;
-    let push = |line| {
-        let RecordLine { key, received, request_id, source, readings } = serde_json::from_str(line)?;
-        let (request_id, source) = (request_id.into_owned(), source.into_owned());
-        let metadata = Metadata { received, request_id, source, lines: readings.len() };
-        let lines = readings.iter().flat_map(|reading| [&**reading, "\n"]).collect();
-        Ok(BufferedPush { key: key.into_owned(), metadata, lines })
-    };
-    text.lines().map(push).collect()
+/// The first item that is an error ends it: bytes that are not gzip, or no line that is a record. A retry does not help.
+pub fn read_pushes<R: Read>(bytes: R) -> BufferedPushes<R> {
+    BufferedPushes { text: BufReader::new(MultiGzDecoder::new(bytes)), pushes: 0, skipped: 0 }
 }
 
-/// The pushes of [`read_pushes`], each as an object of its own.
+/// The pushes of a buffered object, in the order in which Firehose received them.
+#[derive(Debug)]
+pub struct BufferedPushes<R> {
+    text: BufReader<MultiGzDecoder<R>>,
+    pushes: usize,
+    skipped: usize,
+}
+
+impl<R> BufferedPushes<R> {
+    /// The number of lines so far that are no record. The console's test of a stream writes such lines.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl<R: Read> Iterator for BufferedPushes<R> {
+    type Item = io::Result<BufferedPush>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match self.text.read_until(b'\n', &mut line) {
+                Err(error) => return Some(Err(error)),
+                Ok(0) => return (self.pushes == 0).then(|| Err(io::Error::other("no line is a record"))),
+                Ok(_) => {}
+            }
+            let push = read_record(&line).or_else(|_| {
+                self.skipped += 1;
+                // A record after others that end without a line feed. The quotes of a reading are escaped.
+                read_record(&line[memmem::rfind(&line, RECORD_START).unwrap_or(line.len())..])
+            });
+            if let Ok(push) = push {
+                self.pushes += 1;
+                return Some(Ok(push));
+            }
+        }
+    }
+}
+
+fn read_record(line: &[u8]) -> serde_json::Result<BufferedPush> {
+    let RecordLine { key, received, request_id, source, readings } = serde_json::from_slice(line)?;
+    let (request_id, source) = (request_id.into_owned(), source.into_owned());
+    let metadata = Metadata { received, request_id, source, lines: readings.len() };
+    let lines = readings.iter().flat_map(|reading| [&**reading, "\n"]).collect();
+    Ok(BufferedPush { key: key.into_owned(), metadata, lines })
+}
+
+/// The pushes of [`read_pushes`], each as an object of its own, and the number of lines that are no record.
 ///
 /// # Errors
 /// See [`read_pushes`].
-pub fn unpack_pushes(bytes: &[u8]) -> io::Result<Vec<Object>> {
+pub fn unpack_pushes(bytes: &[u8]) -> io::Result<(Vec<Object>, usize)> {
+    let mut pushes = read_pushes(bytes);
     let object =
         |push: BufferedPush| Object { key: push.key, bytes: pack_lines(push.lines.lines()), metadata: push.metadata };
-    Ok(read_pushes(bytes)?.into_iter().map(object).collect())
+    let objects = pushes.by_ref().map(|push| push.map(object)).collect::<io::Result<_>>()?;
+    Ok((objects, pushes.skipped))
 }
 
 #[cfg(test)]
@@ -150,9 +193,9 @@ mod tests {
         let objects: Vec<_> = hard.iter().map(|texts| object(texts).expect("accepted")).collect();
         let records: Vec<_> = objects.iter().map(|object| to_record(object).unwrap()).collect();
         assert!(records.iter().all(|record| record.iter().filter(|byte| **byte == b'\n').count() == 1));
-        assert_eq!(unpack_pushes(&gzip(&[&records.concat()])).unwrap(), objects);
+        assert_eq!(unpack_pushes(&gzip(&[&records.concat()])).unwrap(), (objects.clone(), 0));
         let members: Vec<_> = records.iter().map(Vec::as_slice).collect();
-        assert_eq!(unpack_pushes(&gzip(&members)).unwrap(), objects, "in several members of gzip");
+        assert_eq!(unpack_pushes(&gzip(&members)).unwrap(), (objects, 0), "in several members of gzip");
     }
 
     #[test]
@@ -166,11 +209,28 @@ mod tests {
     #[test]
     fn other_bytes_are_refused() {
         let record = to_record(&object("[{}]").unwrap()).unwrap();
-        assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap().len(), 1);
+        assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap().0.len(), 1);
         let cut = gzip(&[&record[..record.len() - 3]]);
         let truncated = &gzip(&[&record])[..20];
-        for bytes in [b"{}\n".as_slice(), &gzip(&[b"{}\n"]), &gzip(&[b"\xff\n"]), &cut, truncated] {
+        for bytes in [b"{}\n".as_slice(), &gzip(&[b"{}\n"]), &gzip(&[b"\xff\n"]), &gzip(&[]), &cut, truncated] {
             assert!(unpack_pushes(bytes).is_err());
+        }
+    }
+
+    /// "Send demo data" on the page of a stream in the console sends such records.
+    #[test]
+    fn lines_that_are_no_record_are_skipped_and_counted() {
+        let demo = br#"{"TICKER_SYMBOL":"QXZ", "SECTOR":"HEALTHCARE", "CHANGE":-0.05, "PRICE":84.51}"#.as_slice();
+        let objects = ["[{}]", r#"[{"a":"{\"key\":\"raw\"}"}]"#].map(|texts| object(texts).unwrap());
+        let [one, two] = [0, 1].map(|index| to_record(&objects[index]).unwrap());
+        for (members, skipped) in [
+            ([demo, b"\n", &one, demo, b"\n", &two], 2),
+            ([&one, demo, demo, b"\n", &two, b"\xff\n"], 2),
+            ([&one, demo, demo, &two, demo, demo], 2),
+            ([b"", &one, b"", &two, &two[..40], b"\n"], 1),
+            ([b"", &one, b"", b"", b"", &two], 0),
+        ] {
+            assert_eq!(unpack_pushes(&gzip(&[&members.concat()])).unwrap(), (objects.to_vec(), skipped));
         }
     }
 
@@ -181,7 +241,7 @@ mod tests {
         ) {
             if let Some(object) = object(&format!("[{}]", values.join(","))) {
                 let record = to_record(&object).unwrap();
-                prop_assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap(), [object]);
+                prop_assert_eq!(unpack_pushes(&gzip(&[&record])).unwrap(), (vec![object], 0));
             }
         }
     }

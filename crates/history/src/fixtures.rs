@@ -28,8 +28,12 @@ pub(crate) fn push_of(text: &str, name: &str, received: &str) -> Object {
 
 /// The bytes of a buffered object.
 pub(crate) fn buffered(pushes: &[&Object]) -> Vec<u8> {
+    gzip(&pushes.iter().flat_map(|push| to_record(push).unwrap()).collect::<Vec<_>>())
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-    pushes.iter().for_each(|push| encoder.write_all(&to_record(push).unwrap()).unwrap());
+    encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 

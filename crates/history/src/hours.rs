@@ -13,9 +13,9 @@ const RAW: &str = "raw/";
 /// The formats of the folders of a day and of an hour below their root.
 const DAY: &str = "dt=%Y-%m-%d/";
 const HOUR: &str = "dt=%Y-%m-%d/hh=%H/";
-/// A buffered object is in the hour in which its first push arrived. So a push can be this much newer than that hour (it arrived
-/// up to 15 minutes later, or the clock of a device is ahead),
-const NEWER: SignedDuration = SignedDuration::from_hours(1);
+/// A buffered object is in the hour in which its first push arrived. So a push can be this much newer than that hour: Firehose adds
+/// pushes to it until it can deliver it, for up to 24 hours, buffers for up to 15 minutes, and the clock of a device can be ahead;
+const NEWER: SignedDuration = SignedDuration::from_hours(26);
 /// or, if it was late, this much older. Later pushes are found without a period.
 const OLDER: SignedDuration = SignedDuration::from_hours(24);
 
@@ -143,8 +143,10 @@ mod tests {
         assert!(raw.iter().all(|hour| hour.period == minute));
         let around = ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"];
         assert_eq!(starts(&minute), around, "buffered objects of the hours around can have pushes of the period");
-        let later = Period { since: Some(ten + SignedDuration::from_hours(2)), until: None };
-        assert_eq!(starts(&later), ["2024-05-02T00:00:00Z"]);
+        let later = |hours| Period { since: Some(ten + SignedDuration::from_hours(hours)), until: None };
+        assert_eq!(starts(&later(25)), around, "Firehose delivered an object 24 hours late");
+        assert_eq!(starts(&later(27)), ["2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
+        assert_eq!(starts(&later(28)), ["2024-05-02T00:00:00Z"]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl StoredObject {
     /// [`ArchiveError`] if it is no Zstandard frame of text, or a damaged buffered object. A retry cannot help.
     pub fn text(&self) -> Result<String, ArchiveError> {
         let text = if is_buffered(&self.key) {
-            unpack_pushes(&self.bytes).and_then(|pushes| pushes.iter().map(|push| unpack(&push.bytes)).collect())
+            unpack_pushes(&self.bytes).and_then(|(pushes, _)| pushes.iter().map(|push| unpack(&push.bytes)).collect())
         } else {
             unpack(&self.bytes)
         };
@@ -141,7 +141,12 @@ impl StoredObject {
     /// The pushes of a buffered object. Another object, and a damaged one, whose text is an error, stays as it is.
     fn into_pushes(self) -> Vec<Self> {
         match is_buffered(&self.key).then(|| unpack_pushes(&self.bytes)) {
-            Some(Ok(pushes)) => pushes.into_iter().map(Self::from).collect(),
+            Some(Ok((pushes, skipped))) => {
+                if skipped > 0 {
+                    tracing::warn!(key = %self.key, lines = skipped, "lines of a buffered object are no records, skipped");
+                }
+                pushes.into_iter().map(Self::from).collect()
+            }
             _ => vec![self],
         }
     }
@@ -185,6 +190,19 @@ mod tests {
         assert_eq!(read("", ""), "babt");
         assert_eq!(read("2026-11-23T10:00:00Z", ""), "bbt");
         assert_eq!(read("", "2026-11-23T10:00:00Z"), "at", "a damaged object can have pushes of any period");
+    }
+
+    #[test]
+    fn lines_of_a_buffered_object_that_are_no_record_are_left_out() {
+        let (a, b) = (push("raw/a", "10:01"), push("raw/b", "10:02"));
+        let foreign = fixtures::gzip(b"{\"TICKER_SYMBOL\":\"QXZ\"}\n");
+        let bytes = [fixtures::buffered(&[&a]), foreign.clone(), fixtures::buffered(&[&b])].concat();
+        for (bytes, expected) in [(bytes, vec![a, b]), (foreign, vec![])] {
+            let files = Files::default().with_file("raw/s.ndjson.gz", &bytes);
+            let mut read = Vec::new();
+            read_folder(&files, "raw/", |object| read.extend(object.text().map(|_| object))).unwrap();
+            assert_eq!(read, expected.into_iter().map(StoredObject::from).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -156,9 +156,11 @@ impl DynamoStore {
         None
     }
 
-    /// The first writes of the queue, as many as a request takes.
+    /// The first writes of the queue, as many as a request takes. Drops those whose caller was cancelled: they would be written
+    /// instead of the caller's own.
     fn dequeue(&self) -> Vec<QueuedWrite> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.retain(|write| !write.outcome.is_closed());
         let count = queue.len().min(MAX_STATEMENTS);
         queue.drain(..count).collect()
     }
@@ -176,25 +178,30 @@ impl DynamoStore {
     }
 
     /// Updates items in one request. Returns the writes that failed for another reason than their condition, such as throttling:
-    /// the SDK retries them only one by one.
+    /// the SDK retries them only one by one. If the whole request failed, these are all: a role may forbid only statements.
     async fn update_each(&self, writes: Vec<QueuedWrite>) -> Vec<QueuedWrite> {
         let statements = writes.iter().map(|write| update_statement(&self.table, &write.item, write.version)).collect();
         let response = self.client.batch_execute_statement().set_statements(Some(statements)).send().await;
+        let response = response.inspect_err(|error| {
+            let error = unavailable(NOT_WRITTEN, error).chain();
+            tracing::warn!(
+                documents = writes.len(),
+                error,
+                "shared request failed, each document is written by itself"
+            );
+        });
+        let mut outcomes = response.ok().and_then(|response| response.responses).unwrap_or_default().into_iter();
         let mut failed = Vec::new();
-        let mut outcomes = response.map(|response| response.responses.unwrap_or_default().into_iter());
         for write in writes {
-            let outcome = match &mut outcomes {
-                Err(error) => Err(unavailable(NOT_WRITTEN, error)),
-                Ok(outcomes) => match outcomes.next().map(|response| response.error.map(|error| error.code)) {
-                    Some(None) => Ok(Commit::Done),
-                    Some(Some(Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed))) => Ok(Commit::Lost),
-                    _ => {
-                        failed.push(write);
-                        continue;
-                    }
-                },
+            let outcome = match outcomes.next().map(|response| response.error.map(|error| error.code)) {
+                Some(None) => Commit::Done,
+                Some(Some(Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed))) => Commit::Lost,
+                _ => {
+                    failed.push(write);
+                    continue;
+                }
             };
-            let _ = write.outcome.send(outcome);
+            let _ = write.outcome.send(Ok(outcome));
         }
         failed
     }

@@ -1,15 +1,17 @@
 //! Raw objects in S3.
 
+use std::iter;
+
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use percent_encoding::percent_encode_byte;
 
 use super::{STORE_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use crate::domain::buffered::{BUFFERED_EXTENSION, BufferedPush, read_pushes};
-use crate::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
+use crate::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, StoredPushes, UnavailableError};
 
 /// Attempts at a write that conflicts with another write of the same key.
 const CONFLICT_ATTEMPTS: u32 = 4;
@@ -54,7 +56,7 @@ impl S3RawStore {
         }
     }
 
-    async fn get_object(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn get_object(&self, key: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         let response = match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
             Ok(response) => response,
             Err(error) if http_status(&error) == 404 => return Ok(None),
@@ -63,18 +65,25 @@ impl S3RawStore {
         let received = response.metadata().and_then(|metadata| metadata.get("received")?.parse().ok());
         let bytes = response.body.collect().await.map_err(|error| UnavailableError::new(NOT_READ, error))?;
         let bytes = bytes.into_bytes();
-        let pushes = if key.as_str().ends_with(BUFFERED_EXTENSION) {
-            let push = |push: BufferedPush| StoredPush {
-                received: Some(push.metadata.received),
-                key: push.key,
-                lines: push.lines,
-            };
-            read_pushes(&bytes).map(|pushes| pushes.into_iter().map(push).collect())
-        } else {
-            unpack(&bytes).map(|lines| vec![StoredPush { received, key: key.clone(), lines }])
-        };
-        pushes.map(Some).map_err(|error| UnavailableError::new(NOT_READ, error))
+        if key.as_str().ends_with(BUFFERED_EXTENSION) {
+            return Ok(Some(buffered_pushes(key.clone(), bytes)));
+        }
+        let lines = unpack(&bytes).map_err(|error| UnavailableError::new(NOT_READ, error))?;
+        Ok(Some(Box::new(iter::once(Ok(StoredPush { received, key: key.clone(), lines })))))
     }
+}
+
+/// Decodes the pushes of a buffered object one by one.
+fn buffered_pushes(object: ObjectKey, bytes: Bytes) -> StoredPushes {
+    let mut pushes = read_pushes(bytes.reader());
+    Box::new(iter::from_fn(move || {
+        let next = pushes.next();
+        if next.is_none() && pushes.skipped() > 0 {
+            tracing::warn!(key = %object, lines = pushes.skipped(), "lines of a buffered object are no records, skipped");
+        }
+        let push = |BufferedPush { key, metadata, lines }| StoredPush { received: Some(metadata.received), key, lines };
+        next.map(|next| next.map(push).map_err(|error| UnavailableError::new(NOT_READ, error)))
+    }))
 }
 
 #[async_trait]
@@ -86,7 +95,7 @@ impl RawStore for S3RawStore {
 
 #[async_trait]
 impl StoredObjects for S3RawStore {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         within(STORE_TIMEOUT, NOT_READ, self.get_object(key)).await
     }
 }

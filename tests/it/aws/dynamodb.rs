@@ -1,10 +1,11 @@
 //! State documents in a DynamoDB that throttles, resets connections and loses responses. For the working service, see
 //! `state_stores.rs`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
@@ -166,12 +167,35 @@ async fn commits_of_the_same_time_share_a_request_and_each_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_shared_request_has_at_most_25_commits_and_fails_as_a_whole() {
+async fn a_shared_request_has_at_most_25_commits_which_are_made_one_by_one_if_it_fails() {
     let names = names(30);
     let writes: Vec<_> = names.iter().map(|name| (name.as_str(), 1, "{}")).collect();
-    let service = MockService::responding(|_, _| refusal("AccessDeniedException")).await;
-    assert!(commit_each(&service, &writes).await.iter().all(Result::is_err));
-    assert_eq!(statements(&service), [25, 5]);
+    for is_put_allowed in [true, false] {
+        let service = MockService::responding(move |request, _| {
+            let is_put = request.header("x-amz-target") == Some("DynamoDB_20120810.PutItem");
+            if is_put && is_put_allowed { success(&json!({})) } else { refusal("AccessDeniedException") }
+        })
+        .await;
+        let committed = commit_each(&service, &writes).await;
+        assert!(committed.iter().all(|commit| commit.is_ok() == is_put_allowed), "{committed:?}");
+        let mut sizes = statements(&service);
+        sizes.sort_unstable_by_key(|size| Reverse(*size));
+        assert_eq!(sizes, [&[25, 5][..], &[0; 30]].concat());
+    }
+}
+
+#[tokio::test]
+async fn commits_that_were_cancelled_are_neither_made_nor_in_the_way() {
+    let service = MockService::responding(|_, _| success(&json!({}))).await;
+    let (store, names) = (store(&service).await, names(30));
+    let mut cancelled: Vec<_> = names.iter().map(|name| store.commit(name, 1, "{}", None)).collect();
+    cancelled.iter_mut().for_each(|commit| assert!(commit.now_or_never().is_none()));
+    drop(cancelled);
+    let started = Instant::now();
+    assert_eq!(store.commit("zone", 6, "{}", None).await.unwrap(), Commit::Done);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let requests: Vec<_> = service.requests().iter().map(body).collect();
+    assert!(requests.len() == 1 && requests[0]["Item"]["pk"]["S"] == "zone", "{requests:?}");
 }
 
 #[tokio::test]

@@ -53,7 +53,8 @@ async fn outcome(replies: impl IntoIterator<Item = MockReply>) -> (Result<Stored
 async fn read(key: &str, reply: MockReply) -> Result<Option<Vec<StoredPush>>, String> {
     let service = MockService::replying([reply]).await;
     let store = S3RawStore::new(Client::new(&service.config().await), "readings".into());
-    store.read(&ObjectKey::known(key)).await.map_err(|error| error.chain())
+    let pushes = store.read(&ObjectKey::known(key)).await.map_err(|error| error.chain())?;
+    pushes.map(|pushes| pushes.map(|push| push.map_err(|error| error.chain())).collect()).transpose()
 }
 
 #[tokio::test]
@@ -72,6 +73,8 @@ async fn an_object_is_read_as_the_pushes_in_it() {
     let key = "raw/dt=2026-11-23/hh=10/pushes-1-2026-11-23-10-00-00-4f.ndjson.gz";
     let reply = MockReply::new(200, gzip(&records));
     assert_eq!(read(key, reply).await, Ok(Some(vec![stored_push(&two), stored_push(&one)])));
+    let foreign = MockReply::new(200, gzip(&[b"{\"TICKER_SYMBOL\":\"QXZ\"}\n", &*records].concat()));
+    assert_eq!(read(key, foreign).await, Ok(Some(vec![stored_push(&two), stored_push(&one)])));
     let damaged = MockReply::new(200, gzip(&records)[..40].to_vec());
     assert!(read(key, damaged).await.unwrap_err().contains("the raw store did not return the object"));
     assert_eq!(read(key, refused(404, "NoSuchKey")).await, Ok(None));

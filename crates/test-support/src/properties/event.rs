@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::hosts::lambda::EventResponse;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPush, UnavailableError};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, StoredPushes, UnavailableError};
 
 use super::split::sha256;
 use super::world::{FuzzApp, now, wait};
@@ -74,7 +74,7 @@ impl RawStore for EmptyStore {
 
 #[async_trait]
 impl StoredObjects for EmptyStore {
-    async fn read(&self, _: &ObjectKey) -> Result<Option<Vec<StoredPush>>, UnavailableError> {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<StoredPushes>, UnavailableError> {
         Ok(None)
     }
 }
