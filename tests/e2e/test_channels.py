@@ -102,6 +102,22 @@ def an_alert_a_digest_a_resolved_notice_and_a_notice_go_out_over_both(world):
 
 
 @scenario
+def emails_in_two_languages_are_two_messages_and_two_threads(world):
+    mailboxes = world.mailboxes().start()
+    audience = '[[audience]]\nid = "{0}"\nlanguage = "{1}"\nemails = ["{0}@example.com"]\n'
+    teams = audience.format("office", "en") + audience.format("cleaners", "zh-Hans")
+    server = world.server(mailboxes=mailboxes, more=f'{teams}[[rule]]\nid = "spill"\nresolved = true\n')
+    server.spill()
+    eventually(lambda: len(mailboxes.messages) == 2)
+    ids = {recipient: message["Message-ID"] for _, recipient, message in mailboxes.messages}
+    assert len(set(ids.values())) == 2
+    requests.post(f"{server.url}/zones/w1/cleaned", auth=CLIENT, timeout=20).raise_for_status()
+    eventually(lambda: len(mailboxes.messages) == 4)
+    threads = {recipient: message["In-Reply-To"] for _, recipient, message in mailboxes.messages[2:]}
+    assert threads == ids
+
+
+@scenario
 def changed_recipients_take_effect_without_a_restart(world):
     mailboxes = world.mailboxes(implicit_tls=True).start()
     server = world.server(mailboxes=mailboxes)
