@@ -162,7 +162,7 @@ async fn a_cleaning_in_a_later_push_of_an_object_comes_first() {
         let app = TestApp::new();
         app.state.set_broken(true);
         for (seconds, reading) in readings {
-            app.push_after(*seconds, &[reading.clone()]).await;
+            app.push_after(*seconds, std::slice::from_ref(reading)).await;
         }
         app.state.set_broken(false);
         app.second_look(app.pushes(), after(420)).await;

@@ -106,7 +106,7 @@ impl AwsState {
             Service::Sns => self.topic.perform(request),
             Service::Sqs => self.queue.perform(request),
             Service::Secrets => self.secrets.perform(request),
-            Service::Firehose => self.stream.as_mut().expect("no stream: RawDelivery=direct").perform(request),
+            Service::Firehose => self.stream.as_mut().unwrap().perform(request),
         }
     }
 

@@ -24,7 +24,7 @@ const STEP: SignedDuration = SignedDuration::from_mins(4);
 
 /// A deployment after pushes with random faults; with an even seed a buffered one.
 pub(super) async fn mix(seed: u64) -> Deployment {
-    let delivery = RawDelivery::ALL[usize::from(seed % 2 == 0)];
+    let delivery = RawDelivery::ALL[usize::from(seed.is_multiple_of(2))];
     let deployment = Deployment::with_seed(&format!("mix {seed}"), delivery, seed);
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut producer = Producer::new(&format!("mix {seed}"));
