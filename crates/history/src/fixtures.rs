@@ -21,7 +21,7 @@ pub(crate) fn push_of(text: &str, name: &str, received: &str) -> Object {
     let text = format!("{text}\n");
     Object {
         key: ObjectKey::known(&format!("{name}{EXTENSION}")),
-        bytes: zstd::encode_all(text.as_bytes(), 3).unwrap(),
+        bytes: zstd::bulk::compress(text.as_bytes(), 3).unwrap(),
         metadata: Metadata { received, request_id: "r".into(), source: "s".into(), lines: 1 },
     }
 }

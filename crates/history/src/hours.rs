@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(starts(&minute), around, "buffered objects of the hours around can have pushes of the period");
         let later = |hours| Period { since: Some(ten + SignedDuration::from_hours(hours)), until: None };
         assert_eq!(starts(&later(25)), around, "Firehose delivered an object 24 hours late");
-        assert_eq!(starts(&later(27)), ["2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
+        assert_eq!(starts(&later(26)), ["2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
         assert_eq!(starts(&later(28)), ["2024-05-02T00:00:00Z"]);
     }
 

@@ -161,7 +161,7 @@ fn newest(lines: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Files, push};
+    use super::super::fixtures::{Files, push, push_of};
     use super::*;
     use domain::archive::{EXTENSION, Object};
 
@@ -303,16 +303,18 @@ mod tests {
     #[test]
     fn copies_are_found_wherever_a_round_could_end() {
         let mut state = 1_u32;
-        let noise = (0..2 * ROUND).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            char::from(b'0' + (state >> 27) as u8)
-        });
-        let noise: String = noise.filter(|letter| *letter != '\\').collect();
-        let mut large = push("hh=10/a", "10:30");
-        large.bytes = zstd::encode_all(format!("{{\"a\":\"{noise}\"}}\n").as_bytes(), 0).unwrap();
-        assert!(large.bytes.len() > ROUND);
-        let files =
-            Files::default().with(&large).with_buffered("hh=11/s", &[&large, &large, &push("hh=10/b", "10:30")]);
-        assert_eq!(read_hours(&files).0, "a b");
+        let mut noise = |name, received, letters| {
+            let noise = (0..letters).map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                char::from(b'0' + (state >> 27) as u8)
+            });
+            push_of(&format!("{{\"a\":\"{}\"}}", noise.collect::<String>()), name, received)
+        };
+        // The first copy ends a round.
+        let (first, large) = (noise("hh=10/f", "10:29", ROUND * 3 / 2), noise("hh=10/a", "10:30", 300_000));
+        assert!(first.bytes.len() < ROUND && first.bytes.len() + large.bytes.len() > ROUND);
+        let files = Files::default().with(&first).with(&large);
+        let files = files.with_buffered("hh=11/s", &[&large, &large, &push("hh=10/b", "10:30")]);
+        assert_eq!(read_hours(&files).0, "f a b");
     }
 }
