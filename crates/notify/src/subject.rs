@@ -51,7 +51,7 @@ impl Facts<'_> {
     }
 }
 
-/// `text` after the word of a severity, of "ok" or of a notice: "`[HIGH]` Bad smell".
+/// `text` after the word of a severity, of "ok" or of a notice: `[HIGH] Bad smell`.
 pub(super) fn marked(texts: &Texts<'_>, mark: &str, text: &str) -> String {
     format!("[{}] {text}", texts.severity(mark).to_uppercase())
 }
