@@ -150,7 +150,7 @@ def _notes(stack, parameters):
 
     if parameters.get("RawDelivery", "direct") == "direct" and (mean := _readings_per_push(stack)) and mean < FEW_READINGS:
         yield (
-            f"{mean:.1f} readings in a push (mean of a week). RawDelivery=buffered stores such pushes at a fraction of the price, without a\n"
+            f"{mean:.1f} readings in a push (mean of a week). RawDelivery=buffered costs less for such pushes, without a\n"
             f"delay of alerts (docs/operate.md, Buffered pushes). Compare smartclean-push cost --devices … --interval …\n"
             f"--batch {max(mean, 1):.0f} with and without --delivery buffered."
         )

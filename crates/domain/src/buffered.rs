@@ -36,7 +36,8 @@ struct RecordLine<'p> {
 /// Serializes an object of readings as one line of JSON, which ends with a line feed.
 ///
 /// # Errors
-/// If the line is larger than a record of Firehose, 1,000 KiB. A retry does not help: store the object by itself.
+/// If the line is larger than a record of Firehose, 1,000 KiB, or the bytes of the object are damaged. A retry does not help: store
+/// the object by itself.
 ///
 /// # Examples
 /// ```
@@ -86,12 +87,12 @@ pub struct BufferedPush {
 
 /// Reads the pushes of a buffered object one by one, so that only one of them is in memory. A push can come twice.
 ///
-/// The first item that is an error ends it: bytes that are not gzip, or no line that is a record. A retry does not help.
+/// An item is an error if the bytes are not gzip, or if no line is a record. Stop at the first one: a retry does not help.
 pub fn read_pushes<R: Read>(bytes: R) -> BufferedPushes<R> {
     BufferedPushes { text: BufReader::new(MultiGzDecoder::new(bytes)), pushes: 0, skipped: 0 }
 }
 
-/// The pushes of a buffered object, in the order in which Firehose received them.
+/// The pushes of a buffered object, in its order, which can differ from that of their receipt.
 #[derive(Debug)]
 pub struct BufferedPushes<R> {
     text: BufReader<MultiGzDecoder<R>>,
