@@ -41,6 +41,8 @@ class Table:
                 for key, item in items.items() if key.startswith("zone/") and key.endswith(tuple(zones))}  # fmt: skip
 
     def clear(self):
+        # Notifications about pushes of earlier tests arrive after two minutes. Without their state, these pushes would alert again.
+        self._stack.sqs.purge_queue(QueueUrl=self._stack.ids["StoredQueue"])
         for page in self._dynamodb.get_paginator("scan").paginate(TableName=self._name):
             for item in page["Items"]:
                 self._dynamodb.delete_item(TableName=self._name, Key={"pk": item["pk"]})

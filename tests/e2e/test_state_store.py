@@ -109,14 +109,25 @@ def test_racing_pushes_of_two_processes_raise_each_alert_once_and_lose_nothing(a
     assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
 
-@pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:PartiQLUpdate", "dynamodb:Query"])
-def test_contract_fails_without_any_of_the_permissions(aws, table, keys, action):
+def contract_without(action, aws, table, keys):
+    """Runs the contract of the store without a permission."""
     iam = aws.client("iam")
     denial = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
     denied = {"UserName": "state-contract", "PolicyName": "denied"}
     iam.put_user_policy(**denied, PolicyDocument=json.dumps(denial))
     try:
-        result = run("state_stores::the_dynamodb_store_keeps_the_contract", aws, table[1], keys)
+        return run("state_stores::the_dynamodb_store_keeps_the_contract", aws, table[1], keys)
     finally:
         iam.delete_user_policy(**denied)
+
+
+@pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"])
+def test_contract_fails_without_any_of_the_permissions(aws, table, keys, action):
+    result = contract_without(action, aws, table, keys)
     assert result.returncode != 0 and "AccessDenied" in result.stdout, result.stdout
+
+
+def test_contract_holds_without_the_permission_to_write_in_batches(aws, table, keys):
+    """Then each document is written by itself."""
+    result = contract_without("dynamodb:PartiQLUpdate", aws, table, keys)
+    assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
