@@ -267,8 +267,9 @@ def test_every_bucket_queue_and_topic_refuses_requests_without_tls(template):
 def test_retained_resources_are_removed_if_the_first_deploy_fails(template):
     """Otherwise, failed deploys leave tables and queues behind. What is retained contains readings, or the only record of an alert."""
     retained = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
-    expected = ["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket", "PushStream", "PushStreamRole"]
-    assert retained == dict.fromkeys(expected, "RetainExceptOnCreate")
+    removed = dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
+    # A deploy that adds the stream to a stack can fail after the function has put pushes into it.
+    assert retained == {**removed, "PushStream": "Retain", "PushStreamRole": "Retain"}
     assert {template["Resources"][id]["UpdateReplacePolicy"] for id in retained} == {"Retain"}
 
 
