@@ -116,8 +116,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
             }
         });
     }
-    drop(listener);
+    // First, so that no response keeps its connection open once new connections are refused.
     connections.close();
+    drop(listener);
     if graceful.count() > 0 {
         // Closing a connection now would lose a request that is on its way.
         tokio::time::sleep(limits.linger).await;
