@@ -146,8 +146,6 @@ def _notes(stack, parameters):
             "this account is in the SMS sandbox: SMS reach only numbers that are verified in the SNS console. To leave it:\n"
             "console > SNS > Text messaging (SMS) > Exit SMS sandbox."
         )
-
-
     if parameters.get("RawDelivery", "direct") == "direct" and (mean := _readings_per_push(stack)) and mean < FEW_READINGS:
         yield (
             f"{mean:.1f} readings in a push (mean of a week). RawDelivery=buffered costs less for such pushes, without a\n"

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::repeat_n;
-use std::slice;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::domain::alert::Message;
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
-use crate::domain::state::{Channel, EntryId, OutboxEntry, ZoneState};
+use crate::domain::state::{Channel, EntryId, ZoneState};
 use crate::notify::render::{Renderer, SmsRefusal};
 
 /// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
@@ -294,33 +293,6 @@ impl Dispatcher<'_> {
     }
 }
 
-impl Evaluator<'_> {
-    /// The recipients of a message that need no further attempt.
-    pub(super) fn done<'m>(&self, entry: &'m OutboxEntry) -> &'m [String] {
-        entry.deliveries.get(&self.channel).map_or(&[], |delivery| &delivery.done)
-    }
-
-    /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
-    /// webhook get one message. Leaves out languages whose recipients are all `done`.
-    pub(super) fn recipients(&self, to: &[String], done: &[String]) -> BTreeMap<&str, Vec<String>> {
-        let Evaluator { rules, channel, .. } = self;
-        let all: Vec<(&str, &str)> = match channel {
-            Channel::Email => rules.email_recipients(to).into_iter().map(|(address, of)| (of, address)).collect(),
-            Channel::Sns => to.iter().map(|id| (rules.language(slice::from_ref(id)), id.as_str())).collect(),
-            Channel::Log | Channel::Webhook => to.iter().map(|id| (rules.language(to), id.as_str())).collect(),
-        };
-        let mut by_language: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (language, recipient) in all {
-            by_language.entry(language).or_default().push(recipient.to_owned());
-        }
-        if by_language.is_empty() {
-            by_language.insert(rules.language(to), Vec::new());
-        }
-        by_language.retain(|_, to| to.is_empty() || to.iter().any(|to| !done.contains(to)));
-        by_language
-    }
-}
-
 /// The ids of messages by the zone whose outbox holds them.
 fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap<&'m str, HashSet<EntryId>> {
     let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
@@ -372,6 +344,7 @@ mod tests {
     use crate::domain::engine::evaluate;
     use crate::domain::reading::Reading;
     use crate::domain::rules::RuleSet;
+    use crate::domain::state::OutboxEntry;
 
     fn outbox_message(message: Message) -> OutboxMessage {
         let entry = OutboxEntry::new(message, Vec::new(), Timestamp::UNIX_EPOCH);

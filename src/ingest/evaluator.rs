@@ -1,6 +1,7 @@
 //! The evaluator: loads the state of zones, computes their new state, and commits it by compare-and-swap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::slice;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -193,6 +194,31 @@ impl Evaluator<'_> {
         failure.map_or(Ok(()), Err)
     }
 
+    /// The recipients of a message that need no further attempt.
+    pub(super) fn done<'m>(&self, entry: &'m OutboxEntry) -> &'m [String] {
+        entry.deliveries.get(&self.channel).map_or(&[], |delivery| &delivery.done)
+    }
+
+    /// The recipients of a message to the audiences `to`, by language: addresses of an email, else audiences. The alert log and the
+    /// webhook get one message. Leaves out languages whose recipients are all `done`.
+    pub(super) fn recipients(&self, to: &[String], done: &[String]) -> BTreeMap<&str, Vec<String>> {
+        let Evaluator { rules, channel, .. } = self;
+        let all: Vec<(&str, &str)> = match channel {
+            Channel::Email => rules.email_recipients(to).into_iter().map(|(address, of)| (of, address)).collect(),
+            Channel::Sns => to.iter().map(|id| (rules.language(slice::from_ref(id)), id.as_str())).collect(),
+            Channel::Log | Channel::Webhook => to.iter().map(|id| (rules.language(to), id.as_str())).collect(),
+        };
+        let mut by_language: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (language, recipient) in all {
+            by_language.entry(language).or_default().push(recipient.to_owned());
+        }
+        if by_language.is_empty() {
+            by_language.insert(rules.language(to), Vec::new());
+        }
+        by_language.retain(|_, to| to.is_empty() || to.iter().any(|to| !done.contains(to)));
+        by_language
+    }
+
     /// Commits changes, and leases the most urgent of their messages to the caller, as many as the rate limit grants. Takes
     /// tokens before the commit, so that no message is leased without a token. The tokens of a failed commit are lost.
     async fn commit_sharing_tokens(&self, changes: Vec<PendingChange<'_>>) -> EvaluatedZones {
@@ -267,7 +293,7 @@ impl Evaluator<'_> {
                 Commit::Lost if attempt == RETRIES => break,
                 Commit::Lost => {
                     backoff(attempt).await;
-                    let document = self.store.load(std::slice::from_ref(&zone)).await?.pop().unwrap_or_default();
+                    let document = self.store.load(slice::from_ref(&zone)).await?.pop().unwrap_or_default();
                     before = read(&zone, &document)?;
                     version = document.version;
                     evaluation = evaluate(&zone, before.clone());

@@ -1,8 +1,9 @@
 //! The second look at a stored object.
 //!
 //! After a failed delivery, Firehose writes objects of up to 128 MB: too much for the memory of the function, and for one
-//! invocation. So an object is evaluated in slices. If it has several, a state document records how far they are evaluated, and
-//! the next attempt continues there.
+//! invocation. So an object is evaluated in slices. If it has several, a document in the state store has the number of evaluated
+//! pushes, and the next attempt continues after them. One slice needs no such document: a retry evaluates it again, and readings
+//! that are evaluated twice change nothing.
 
 use std::time::Duration;
 
@@ -16,19 +17,21 @@ use super::state_documents::{RETRIES, change, load};
 use crate::domain::archive::ObjectKey;
 use crate::domain::state::StateVersion;
 
-/// Text after which a slice ends, in bytes. Almost every object is one slice: the stream buffers 5 MB.
+/// Minimum size of a slice, in bytes of readings: a slice ends with the push that reaches it. Most objects are one slice, because
+/// the stream buffers 5 MB, and an object that is not buffered has one push.
 const SLICE: usize = 6 << 20;
-/// Time limit for recording the progress.
+/// Time limit for saving the progress.
 pub const PROGRESS_TIMEOUT: Duration = Duration::from_secs(1);
 
-const NOT_RECORDED: &str = "the progress of the second look was not recorded";
+const NOT_LOADED: &str = "the progress of the second look was not loaded";
+const NOT_SAVED: &str = "the progress of the second look was not saved";
 
-/// How far the second look at an object is.
+/// Progress of the second look at an object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct SecondLook {
+struct SecondLookProgress {
     v: StateVersion,
-    /// Number of pushes from its start that are evaluated.
+    /// Number of evaluated pushes, counted from the start of the object.
     pushes: usize,
 }
 
@@ -36,7 +39,8 @@ impl Ingest {
     /// Evaluates the pushes of an object in slices of about 6 MiB, each as [`Self::evaluate_stored`] does.
     ///
     /// # Errors
-    /// [`UnavailableError`] if the object cannot be read, or not be evaluated within `limit`. The next attempt continues.
+    /// [`UnavailableError`] if the object or its progress cannot be read, a slice cannot be evaluated within `limit`, or the progress
+    /// cannot be saved. A retry continues after the last saved slice.
     pub async fn evaluate_object(
         &self,
         key: &ObjectKey,
@@ -46,7 +50,7 @@ impl Ingest {
     ) -> Result<(), UnavailableError> {
         let end = Instant::now() + limit;
         let time_left = || end.saturating_duration_since(Instant::now());
-        let progress = format!("second-look/{key}");
+        let document = format!("second-look/{key}");
         let (mut pushes, mut read, mut evaluated) = (pushes.peekable(), 0, None);
         loop {
             let (mut slice, mut size): (Vec<StoredPush>, _) = (Vec::new(), 0);
@@ -62,14 +66,14 @@ impl Ingest {
                 return self.evaluate_stored(key, slice, now, time_left()).await;
             }
             if evaluated.is_none() {
-                let recorded = load::<SecondLook>(&*self.ports.state, &progress);
-                evaluated = Some(within(time_left(), NOT_RECORDED, recorded).await?.0.pushes);
+                let loading = load::<SecondLookProgress>(&*self.ports.state, &document);
+                evaluated = Some(within(time_left(), NOT_LOADED, loading).await?.0.pushes);
             }
             if evaluated < Some(read) {
                 self.evaluate_stored(key, slice, now, time_left()).await?;
-                let record = |look: &mut SecondLook| look.pushes = look.pushes.max(read);
-                let recorded = change(&*self.ports.state, &progress, RETRIES, record);
-                within(PROGRESS_TIMEOUT, NOT_RECORDED, recorded).await?;
+                let advance = |progress: &mut SecondLookProgress| progress.pushes = progress.pushes.max(read);
+                let saving = change(&*self.ports.state, &document, RETRIES, advance);
+                within(PROGRESS_TIMEOUT, NOT_SAVED, saving).await?;
             }
             if is_last {
                 return Ok(());

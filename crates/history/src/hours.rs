@@ -86,43 +86,28 @@ fn start(format: &str, folder: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::StoredObject;
+    use super::super::fixtures::Files;
     use super::*;
 
-    struct Folders(&'static [&'static str]);
-
-    impl Archive for Folders {
-        fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-            let below = self.0.iter().filter_map(|path| path.strip_prefix(folder)?.split_once('/'));
-            let mut below: Vec<_> = below.map(|(name, _)| format!("{folder}{name}/")).collect();
-            below.dedup();
-            Ok(below)
-        }
-
-        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
-            Ok(Vec::new())
-        }
-
-        fn read(&self, _: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
-            Ok(Vec::new())
-        }
+    /// An archive with a file in each of these folders.
+    fn folders() -> Files {
+        let folders = [
+            "raw/dt=2024-05-01/hh=09/",
+            "raw/dt=2024-05-01/hh=10/",
+            "raw/dt=2024-05-02/hh=00/",
+            "raw/dt=2024-05-02/notes/",
+            "raw/notes/hh=10/",
+            "raw/dt=20240501/hh=10/",
+            "raw/dt=2024-13-01/hh=10/",
+            "rejected/dt=2024-05-01/hh=09/",
+            "rejected/dt=2024-05-01/hh=10/",
+            "rejected/dt=2024-05-01/hh=11/",
+        ];
+        folders.iter().fold(Files::default(), |files, folder| files.with_file(&format!("{folder}file"), b""))
     }
 
-    const FOLDERS: Folders = Folders(&[
-        "raw/dt=2024-05-01/hh=09/",
-        "raw/dt=2024-05-01/hh=10/",
-        "raw/dt=2024-05-02/hh=00/",
-        "raw/dt=2024-05-02/notes/",
-        "raw/notes/hh=10/",
-        "raw/dt=20240501/hh=10/",
-        "raw/dt=2024-13-01/hh=10/",
-        "rejected/dt=2024-05-01/hh=09/",
-        "rejected/dt=2024-05-01/hh=10/",
-        "rejected/dt=2024-05-01/hh=11/",
-    ]);
-
     fn starts(period: &Period) -> Vec<String> {
-        hours(&FOLDERS, "raw/", period).unwrap().iter().map(|hour| hour.start.to_string()).collect()
+        hours(&folders(), "raw/", period).unwrap().iter().map(|hour| hour.start.to_string()).collect()
     }
 
     #[test]
@@ -137,9 +122,9 @@ mod tests {
     fn days_and_hours_outside_of_the_period_are_left_out() {
         let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
         let minute = Period { since: Some(ten), until: Some(ten + SignedDuration::from_mins(1)) };
-        let rejected = hours(&FOLDERS, "rejected/", &minute).unwrap();
+        let rejected = hours(&folders(), "rejected/", &minute).unwrap();
         assert_eq!(rejected.iter().map(|hour| hour.start).collect::<Vec<_>>(), [ten]);
-        let raw = hours(&FOLDERS, "raw/", &minute).unwrap();
+        let raw = hours(&folders(), "raw/", &minute).unwrap();
         assert!(raw.iter().all(|hour| hour.period == minute));
         let around = ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"];
         assert_eq!(starts(&minute), around, "buffered objects of the hours around can have pushes of the period");

@@ -27,7 +27,7 @@ const NOT_BUFFERED: &str = "the stream did not take the push";
 
 /// Puts readings into a stream, which has stored them durably when it answers. The store `S` takes the rest: rejections, pushes that
 /// are larger than a record, and pushes that the stream does not confirm. If only the answer of the stream was lost, the push is in
-/// both, under one key.
+/// both: the record names the key of the object.
 #[derive(Clone, Debug)]
 pub struct BufferedStore<S> {
     client: Client,

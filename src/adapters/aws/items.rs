@@ -132,7 +132,7 @@ impl ItemCodec {
     }
 }
 
-/// The PartiQL statement that replaces the item with version `read`. Without one, its condition is not met.
+/// The PartiQL statement that replaces the item, if the table has it with version `read`. Otherwise its condition is not met.
 ///
 /// # Panics
 /// Never: the required member, the statement, is set.

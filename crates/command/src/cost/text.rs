@@ -1,5 +1,6 @@
 //! A bill as a table for a terminal.
 
+use analysis::cost::prices::PricedItem;
 use analysis::cost::workload::MONTH;
 use analysis::cost::{Bill, BillLine, Workload, assumptions};
 use analysis::words::count;
@@ -54,16 +55,11 @@ fn table(bill: &Bill) -> String {
 
 fn explanation(bill: &Bill) -> String {
     let row = |what: String, value: &str, source: &str| vec![format!("  {what}"), value.to_owned(), source.to_owned()];
-    let amounts = bill.lines.iter().map(|line| {
-        let item = line.item;
-        row(format!("{}: {}", item.service, item.what), &item.how, "")
-    });
-    let amounts: Vec<_> = amounts.collect();
-    let prices = bill.lines.iter().map(|line| {
-        let checked = line.item.checked.as_deref().unwrap_or("not found published, an estimate");
-        row(format!("{}: {}", line.item.service, line.item.what), checked, &line.item.page)
-    });
-    let prices: Vec<_> = prices.collect();
+    let name = |item: &PricedItem| format!("{}: {}", item.service, item.what);
+    let items = || bill.lines.iter().map(|line| line.item);
+    let checked = |item: &'static PricedItem| item.checked.as_deref().unwrap_or("not found published, an estimate");
+    let amounts: Vec<_> = items().map(|item| row(name(item), &item.how, "")).collect();
+    let prices: Vec<_> = items().map(|item| row(name(item), checked(item), &item.page)).collect();
     let assumed = assumptions::ALL.iter().map(|assumption| {
         let value = format!("{} {}", amount(assumption.value), assumption.unit);
         row(assumption.what.to_owned(), value.trim_end(), assumption.source)

@@ -8,36 +8,48 @@ use crate::state::OccurrenceCounter;
 /// Most occurrences that are kept of one reason. No rule counts further than 1,000.
 const MOST: usize = 1024;
 
-/// Counts an occurrence of `reason` at `at`. If the limit is reached, returns the time of the first occurrence that counted;
-/// counting then restarts after the last one. Returns `None` if the occurrence is at or before the last restart. Readings can be
-/// late by `max_age`.
+/// The result of counting an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// It is at or before the last restart, and changes nothing.
+    Ignored,
+    /// The limit is not reached.
+    Below,
+    /// The limit is reached, and counting restarts after the last occurrence that counted.
+    Reached {
+        /// The time of the first occurrence that counted.
+        first: Timestamp,
+    },
+}
+
+/// Counts an occurrence of `reason` at `at`. Readings can be late by `max_age`.
 pub(super) fn count(
     counter: &mut OccurrenceCounter,
     reason: &str,
     at: Timestamp,
     settings: &Settings,
     max_age: SignedDuration,
-) -> Option<Option<Timestamp>> {
+) -> Counted {
     if counter.restarted.get(reason).is_some_and(|restarted| at <= *restarted) {
-        return None;
+        return Counted::Ignored;
     }
     let times = counter.times.entry(reason.to_owned()).or_default();
     let position = times.partition_point(|time| *time <= at);
     times.insert(position, at);
     let Some((first, last)) = first_full(times, position, settings) else {
         remove_expired(times, settings, max_age);
-        return Some(None);
+        return Counted::Below;
     };
     times.retain(|time| *time > last);
     if times.is_empty() {
         counter.times.remove(reason);
     }
     counter.restarted.insert(reason.to_owned(), last);
-    Some(Some(first))
+    Counted::Reached { first }
 }
 
-/// The first and the last occurrence of the first full window that contains the occurrence at `position`. A late occurrence can complete a window of
-/// newer ones.
+/// The first and the last occurrence of the first full window that contains the occurrence at `position`. A late occurrence can
+/// complete a window of newer ones.
 fn first_full(times: &[Timestamp], position: usize, settings: &Settings) -> Option<(Timestamp, Timestamp)> {
     (position..times.len()).find_map(|index| {
         let last = times[index];

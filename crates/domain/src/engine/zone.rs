@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::condition::{ConditionResult, addend, breach_of_total, evaluate_condition};
 use super::evaluation::ZoneEvaluator;
-use super::occurrences;
+use super::occurrences::{self, Counted};
 use super::policy::{Policy, REMINDED_WITHOUT_READING};
 use super::suppression::{RaisedAlert, settings_at};
 use super::threshold::{Transition, transition};
@@ -224,10 +224,10 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
         let (mut is_changed, mut began) = (false, None);
         reasons.retain(|reason| {
             let counted = occurrences::count(&mut counter, reason, self.at, self.settings, max_age);
-            is_changed |= counted.is_some();
-            let first = counted.flatten();
-            began = began.into_iter().chain(first).min();
-            first.is_some()
+            is_changed |= counted != Counted::Ignored;
+            let Counted::Reached { first } = counted else { return false };
+            began = began.into_iter().chain([first]).min();
+            true
         });
         if is_changed {
             self.set(RuleState::Occurrences(counter));
