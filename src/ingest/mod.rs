@@ -20,7 +20,7 @@ mod second_look;
 mod state_documents;
 mod sweeper;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::iter;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,9 +48,9 @@ use self::sweeper::LastRun;
 pub use self::sweeper::{ARRIVAL_TIMEOUT, SweepStats};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
-use crate::domain::cleaning::Cleaning;
 use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
+use crate::domain::response::Response;
 use crate::domain::rules::names::NameError;
 use crate::domain::rules::{MentionKind, RuleSet};
 use crate::domain::state::{Channel, ZoneKey, ZoneState};
@@ -306,7 +306,7 @@ impl Ingest {
     }
 
     /// Records the cleaning of a zone by its id, or by its name in the rules in force. An id without a declaration is known from its
-    /// readings. Returns the number of zones, as [`Self::cleaned`] does.
+    /// readings. Returns the number of zones, as [`Self::respond`] does.
     ///
     /// # Errors
     /// [`CleaningError`] states for each case whether a retry can help.
@@ -324,36 +324,41 @@ impl Ingest {
         // A zone of another site can have the same id. A name means the declared one.
         let site = || names.site_of(named.as_ref().ok().filter(|id| **id != zone)?);
         let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project)).or_else(site);
-        let cleaning = Cleaning::new(*named.as_ref().unwrap_or(&zone), at);
-        match (self.cleaned(&cleaning, project, at).await?, named) {
+        let cleaning = Response {
+            project: project.map(str::to_owned),
+            ..Response::reported(*named.as_ref().unwrap_or(&zone), at)
+        };
+        match (self.respond(&[&cleaning], at).await?, named) {
             (0, Err(error)) => Err(CleaningError::Name(error)),
             (0, Ok(_)) => Err(CleaningError::UnknownZone),
             (zones, _) => Ok(zones),
         }
     }
 
-    /// Records the cleaning of a zone: its sums restart, and its firing rules are resolved. Without a project, this
-    /// applies to the zones with that id in every project. Returns the number of zones.
+    /// Records what people did in zones: open alerts are answered; after a cleaning, sums restart, and firing rules are resolved.
+    /// Without a project, a response applies to the zones with its id in every project. Returns the number of zones.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written. A retry can help.
-    pub async fn cleaned(
-        &self,
-        cleaning: &Cleaning,
-        project: Option<&str>,
-        now: Timestamp,
-    ) -> Result<usize, UnavailableError> {
-        let zone = &cleaning.zone;
+    pub async fn respond(&self, responses: &[&Response], now: Timestamp) -> Result<usize, UnavailableError> {
         let rules = self.ports.rules.current(now).await?;
-        let projects = known_projects(&*self.ports.state, zone).await?;
-        let keys: Vec<String> = projects
-            .into_iter()
-            .filter(|known| project.is_none_or(|project| project == known))
-            .map(|project| ZoneKey::zone(project, zone).to_string())
-            .collect();
-        let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, cleaning, now);
+        let mut by_zone: BTreeMap<String, Vec<&Response>> = BTreeMap::new();
+        let zones: BTreeSet<&str> = responses.iter().map(|response| response.zone.as_str()).collect();
+        for zone in zones {
+            for project in known_projects(&*self.ports.state, zone).await? {
+                let is_about = |response: &&&Response| {
+                    response.zone == zone && response.project.as_ref().is_none_or(|of| *of == project)
+                };
+                let about: Vec<_> = responses.iter().filter(is_about).copied().collect();
+                if !about.is_empty() {
+                    by_zone.insert(ZoneKey::zone(project.as_str(), zone).to_string(), about);
+                }
+            }
+        }
+        let keys: Vec<String> = by_zone.keys().cloned().collect();
+        let respond = |zone: &str, state: ZoneState| engine::respond(&rules, state, &by_zone[zone], now);
         let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);
-        let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
+        let evaluated = dispatcher.evaluator.change_all(&keys, &respond).await?;
         self.send_each(&dispatcher, evaluated.leased).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
     }
@@ -389,41 +394,35 @@ impl Ingest {
         dispatcher.send_each(leased).await
     }
 
-    /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
-    /// whichever arrives first. Only the last cleaning of a zone matters.
-    async fn apply_cleanings(
+    /// Applies what people did, by events among these readings, before the readings: a cleaning ends what was measured before it,
+    /// whichever arrives first.
+    async fn apply_responses(
         &self,
         pushes: &[ReceivedReadings<'_, '_>],
         now: Timestamp,
     ) -> Result<(), UnavailableError> {
-        let mut cleanings: BTreeMap<&str, &Cleaning> = BTreeMap::new();
         let readings = || pushes.iter().flat_map(|push| push.readings);
-        for cleaning in readings().filter_map(|reading| reading.cleaning.as_ref()) {
-            let last = cleanings.entry(&cleaning.zone).or_insert(cleaning);
-            *last = std::cmp::max_by_key(*last, cleaning, |cleaning| cleaning.at);
-        }
-        if cleanings.is_empty() {
+        let responses: Vec<&Response> = readings().filter_map(|reading| reading.response.as_ref()).collect();
+        if responses.is_empty() {
             return Ok(());
         }
         // A zone can be new in these pushes.
+        let zones: HashSet<&str> = responses.iter().map(|response| response.zone.as_str()).collect();
         for source in readings().map(|reading| &reading.source) {
-            if let Some(zone) = source.zone.as_deref().filter(|zone| cleanings.contains_key(zone)) {
+            if let Some(zone) = source.zone.as_deref().filter(|zone| zones.contains(zone)) {
                 self.projects.record(&*self.ports.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }
         }
-        for cleaning in cleanings.into_values() {
-            self.cleaned(cleaning, None, now).await?;
-        }
-        Ok(())
+        self.respond(&responses, now).await.map(drop)
     }
 
-    /// Loads the zones of these readings. `None` if a cleaning among them changes the state first.
+    /// Loads the zones of these readings. `None` if a response among them changes the state first.
     async fn prefetch<'r, 't>(
         &self,
         pushes: &[ReceivedReadings<'r, 't>],
         now: Timestamp,
     ) -> Result<Option<LoadedZones<'r, 't>>, UnavailableError> {
-        if pushes.iter().flat_map(|push| push.readings).any(|reading| reading.cleaning.is_some()) {
+        if pushes.iter().flat_map(|push| push.readings).any(|reading| reading.response.is_some()) {
             return Ok(None);
         }
         let rules = self.ports.rules.current(now).await?;
@@ -440,7 +439,7 @@ impl Ingest {
     ) -> EvaluatedReadings {
         let began = Instant::now();
         let evaluated = async {
-            self.apply_cleanings(pushes, now).await?;
+            self.apply_responses(pushes, now).await?;
             let loaded = match prefetched? {
                 Some(loaded) => loaded,
                 None => LoadedZones::load(&*self.ports.state, self.ports.rules.current(now).await?, pushes).await?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use smartclean_push::domain::cleaning::Cleaning;
+use smartclean_push::domain::response::Response;
 use smartclean_push::ingest::{Ingest, ReplayedDocument, Restored, restore};
 
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -124,8 +124,8 @@ async fn a_cleaning_applies_to_the_restored_zones_of_every_project() {
     let other = json!({"DEVID": "d", "PID": "q", "InsID": "a", "unixT": at(60).as_millisecond()});
     push_to(&live.ingest, body(&[reading_with("UM", &json!({"count": 1}), &other)]), at(60)).await.unwrap();
     live.restore(&replay, &HashMap::new()).await;
-    let cleaning = Cleaning::new("a", at(120));
-    assert_eq!(live.ingest.cleaned(&cleaning, None, at(120)).await.unwrap(), 2);
+    let cleaning = Response::reported("a", at(120));
+    assert_eq!(live.ingest.respond(&[&cleaning], at(120)).await.unwrap(), 2);
 }
 
 #[tokio::test]

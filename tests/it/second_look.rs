@@ -13,7 +13,7 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::domain::cleaning::Cleaning;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::ports::{
@@ -424,7 +424,7 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
         match &event.kind {
             EventKind::Sweep => drop(app.ingest().sweep(now).await.unwrap()),
             EventKind::Cleaned(at) => {
-                app.ingest().cleaned(&Cleaning::new("z", timestamp(*at)), None, now).await.unwrap();
+                app.ingest().respond(&[&Response::reported("z", timestamp(*at))], now).await.unwrap();
             }
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();

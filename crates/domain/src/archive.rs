@@ -12,7 +12,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::batch::{BatchId, RejectedPart, Rejection};
+use super::digest::Digest;
 use super::reading::Reading;
+use super::state::Facts;
 
 /// The suffix of every object key. Other objects in a store belong to other programs.
 pub const EXTENSION: &str = ".ndjson.zst";
@@ -50,6 +52,13 @@ impl ObjectKey {
     #[must_use]
     pub fn of_rejections(batch: BatchId, received: Timestamp) -> Self {
         Self(format!("rejected/{}/{batch}{EXTENSION}", partition(received)))
+    }
+
+    /// The key of archived alerts or responses, with the date, in UTC, of the sweep that archives them. The same lines always have the
+    /// same name.
+    fn of_facts(folder: &str, lines: &[String], archived: Timestamp) -> Self {
+        let day = archived.to_zoned_datetime(TimeZone::UTC).strftime("dt=%Y-%m-%d");
+        Self(format!("{folder}{day}/{:.32}{EXTENSION}", Digest::of_fields(lines)))
     }
 
     /// The key of an object that is in a store.
@@ -119,6 +128,31 @@ impl Object {
         let metadata = Metadata { lines: rejections.len(), ..metadata };
         Self { key: ObjectKey::of_rejections(batch, metadata.received), bytes: pack_rejections(rejections), metadata }
     }
+}
+
+/// The folders of archived alerts and responses, each with a folder for each day: `alerts/dt=2026-11-23/`.
+pub const ALERTS: &str = "alerts/";
+/// See [`ALERTS`].
+pub const RESPONSES: &str = "responses/";
+
+/// The objects of facts that a sweep archives at `archived`: one of the alerts and one of the responses, each if there are any. A
+/// line is the JSON of an [`AlertLife`](crate::alert::life::AlertLife) or a
+/// [`ReceivedResponse`](crate::response::ReceivedResponse). Repeated ones are one line.
+///
+/// # Errors
+/// Never in practice: they are JSON in the state.
+pub fn pack_facts(facts: &Facts, archived: Timestamp) -> serde_json::Result<Vec<Object>> {
+    let alerts = facts.alerts.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    let responses = facts.responses.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    let object = |(folder, mut lines): (&str, Vec<String>)| {
+        lines.sort();
+        lines.dedup();
+        let metadata =
+            Metadata { received: archived, request_id: String::new(), source: "sweep".into(), lines: lines.len() };
+        let bytes = pack_lines(lines.iter().map(String::as_str));
+        (!lines.is_empty()).then(|| Object { key: ObjectKey::of_facts(folder, &lines, archived), bytes, metadata })
+    };
+    Ok([(ALERTS, alerts), (RESPONSES, responses)].into_iter().filter_map(object).collect())
 }
 
 /// Compresses the texts of the readings, one line each.

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::cleaning::Cleaning;
 use super::device::{self, DeviceType, Metric, Unit};
 use super::digest::Digest;
 use super::json::{Raw, each_member};
+use super::response::Response;
 use super::time::{self, LocalZone};
 use crate::words;
 
@@ -53,7 +53,7 @@ pub struct Reading<'a> {
     /// The event time, if the reading has a [plausible](time::is_plausible) one.
     pub time: Option<Timestamp>,
     /// The finished cleaning, if the item is a Matrix event and not a reading.
-    pub cleaning: Option<Cleaning>,
+    pub response: Option<Response>,
     /// The documented device type.
     documented: Option<&'static DeviceType>,
     /// The member `time`. Parsed for its offset from UTC if an alert needs the local time.
@@ -320,7 +320,7 @@ impl<'a> EnvelopeFields<'a> {
                 region,
             },
             time,
-            cleaning: self.routing_key.zip(self.meta).and_then(|(key, meta)| Cleaning::read(key, meta)),
+            response: self.routing_key.zip(self.meta).and_then(|(key, meta)| Response::read(key, meta)),
             written_time: self.time,
             // One more than the limit, so that `read` notices it.
             values: self.values.map(|values| values.members(MOST_MEMBERS + 1)).unwrap_or_default(),

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period, hours, read_hour};
-use domain::cleaning::Cleaning;
 use domain::location::Location;
 use domain::reading::{Reading, Source};
+use domain::response::Response;
 use domain::rules::names::Names;
 use domain::rules::{Diagnostic, Kind, Mention, MentionKind, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;
@@ -133,9 +133,9 @@ impl Inventory {
         warnings
     }
 
-    /// Adds the source of a reading. Returns the reading's time and device; `None` for a cleaning, and without a time.
+    /// Adds the source of a reading. Returns the reading's time and device; `None` for a response, and without a time.
     fn add(&mut self, reading: &Reading<'_>, received: Option<Timestamp>) -> Option<(Timestamp, usize)> {
-        if let Some(Cleaning { zone, zone_name, .. }) = &reading.cleaning {
+        if let Some(Response { zone, zone_name, .. }) = &reading.response {
             self.zone_names.extend(zone_name.clone().map(|name| (zone.clone(), name)));
             return None;
         }

@@ -1,6 +1,7 @@
 //! Stored pushes, read again in the order of their receipt; and [`lake`], which copies them into Parquet files.
 
 mod error;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod hours;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 pub use self::error::ArchiveError;
+pub use self::facts::ArchivedFacts;
 pub use self::hours::{Hour, hours};
 pub use self::inventory::{Inventory, KnownIds};
 pub use self::period::Period;

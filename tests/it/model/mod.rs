@@ -18,10 +18,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
 use smartclean_push::domain::alert::{Alert, Message, Trigger};
-use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::digest::Digest;
-use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
+use smartclean_push::domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Channel, DedupWindow, EntryId, OutboxEntry, ZoneState};
 use worlds::{Event, EventKind, Measured, World, minute, some_world, timestamp};
@@ -49,7 +49,7 @@ impl<'w> Engine<'w> {
         let state = std::mem::take(&mut self.state);
         match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
-            EventKind::Cleaned(at) => clean(&self.rules, state, &Cleaning::new("z", timestamp(*at)), now),
+            EventKind::Cleaned(at) => respond(&self.rules, state, &[&Response::reported("z", timestamp(*at))], now),
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();

@@ -8,9 +8,9 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use smartclean_push::domain::cleaning::Cleaning;
-use smartclean_push::domain::engine::{clean, evaluate};
+use smartclean_push::domain::engine::{evaluate, respond};
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 
@@ -91,8 +91,8 @@ fn an_alert_is_never_later_than_exact(limit: u32, steps: &[(i64, SumEvent)]) -> 
         let evaluation = match step {
             SumEvent::Cleaned { lag } => {
                 counted.cleaned(now - lag);
-                let cleaning = Cleaning::new("z", timestamp(now - lag));
-                clean(&rules, state.clone(), &cleaning, timestamp(now))
+                let cleaning = Response::reported("z", timestamp(now - lag));
+                respond(&rules, state.clone(), &[&cleaning], timestamp(now))
             }
             SumEvent::Count { value, lag } => {
                 counted.count(now - lag, *value);

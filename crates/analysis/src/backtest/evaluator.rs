@@ -10,9 +10,9 @@ use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
 use super::trial_rules::TrialRules;
 use domain::alert::{Alert, AlertId, Message, SuppressionReason};
-use domain::cleaning::Cleaning;
-use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
+use domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use domain::reading::Reading;
+use domain::response::Response;
 use domain::rules::{Blocked, RuleSet};
 use domain::state::{RuleState, ThresholdState, ZoneState};
 
@@ -21,8 +21,8 @@ use domain::state::{RuleState, ThresholdState, ZoneState};
 pub(super) struct ZonePush<'t> {
     /// First receipt of the push.
     pub(super) received: Timestamp,
-    /// Cleanings of the zone.
-    pub(super) cleanings: Vec<&'t Cleaning>,
+    /// What people did in the zone.
+    pub(super) responses: Vec<&'t Response>,
     /// Readings from the zone, in the order of the push.
     pub(super) readings: Vec<&'t Reading<'t>>,
 }
@@ -32,7 +32,7 @@ pub(super) struct ZonePush<'t> {
 pub(super) struct HistoryEvaluator<'r> {
     rules: &'r TrialRules<'r>,
     pub(super) state: ZoneState,
-    /// Whether the zone had a reading. A cleaning does not make a zone known.
+    /// Whether the zone had a reading. A response does not make a zone known.
     is_known: bool,
     /// The first minute whose sweep has not run.
     next_sweep: Timestamp,
@@ -61,7 +61,7 @@ impl<'r> HistoryEvaluator<'r> {
         }
     }
 
-    /// Evaluates a push: the sweeps before it, its cleanings, then its readings. `readings` are those that a rule applies to.
+    /// Evaluates a push: the sweeps before it, its responses, then its readings. `readings` are those that a rule applies to.
     pub(super) fn evaluate(
         &mut self,
         push: &ZonePush<'_>,
@@ -71,11 +71,10 @@ impl<'r> HistoryEvaluator<'r> {
     ) {
         let received = push.received;
         self.sweep_until(received, arrivals, devices);
-        // The readings of the same push make a zone known before its cleaning. The last cleaning includes those before it.
-        let last = push.cleanings.iter().max_by_key(|cleaning| cleaning.at);
-        if let Some(cleaning) = last.filter(|_| self.is_known || !push.readings.is_empty()) {
+        // The readings of the same push make a zone known before the responses.
+        if !push.responses.is_empty() && (self.is_known || !push.readings.is_empty()) {
             self.is_known = true;
-            self.commit(devices, |rules, state| clean(rules, state, cleaning, received));
+            self.commit(devices, |rules, state| respond(rules, state, &push.responses, received));
         }
         if !readings.is_empty() {
             self.is_known = true;

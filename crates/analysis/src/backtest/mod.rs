@@ -156,8 +156,8 @@ impl<'r> BacktestRun<'r> {
         received: Timestamp,
         readings: impl Iterator<Item = &'t Reading<'t>>,
     ) -> BTreeMap<usize, ZonePush<'t>> {
-        let empty = || ZonePush { received, cleanings: Vec::new(), readings: Vec::new() };
-        let (mut by_zone, mut cleanings) = (BTreeMap::new(), Vec::new());
+        let empty = || ZonePush { received, responses: Vec::new(), readings: Vec::new() };
+        let (mut by_zone, mut responses) = (BTreeMap::new(), Vec::new());
         for reading in readings {
             if let Some(ids) = &mut self.ids {
                 ids.add(&reading.source);
@@ -167,10 +167,10 @@ impl<'r> BacktestRun<'r> {
             }
             self.began.get_or_insert(received);
             self.counts.late += u64::from(received < self.evaluated_until);
-            if let Some(cleaning) = &reading.cleaning {
-                self.counts.cleanings += 1;
-                cleanings.push(cleaning);
-                // Mostly no rule applies to the source of a cleaning.
+            if let Some(response) = &reading.response {
+                self.counts.cleanings += u64::from(response.done.is_some());
+                responses.push(response);
+                // Mostly no rule applies to the source of a response.
                 if !self.rules.iter().any(|rules| rules.apply_to(&reading.source)) {
                     continue;
                 }
@@ -178,11 +178,15 @@ impl<'r> BacktestRun<'r> {
             let zone = self.zone(ZoneKey::of(&reading.source));
             by_zone.entry(zone).or_insert_with(empty).readings.push(reading);
         }
-        // After the readings, which can make the zone of a cleaning known. A cleaning has no project: it is of all with this zone.
-        for cleaning in cleanings {
-            let is_cleaned = |key: &ZoneKey<'_>| key.is_zone && key.id == cleaning.zone;
-            for (_, zone) in self.by_key.iter().filter(|(key, _)| is_cleaned(key)) {
-                by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning);
+        // After the readings, which can make the zone of a response known. Without a project, it is of all with this zone.
+        for response in responses {
+            let is_about = |key: &ZoneKey<'_>| {
+                key.is_zone
+                    && key.id == response.zone
+                    && response.project.as_ref().is_none_or(|project| *project == key.project)
+            };
+            for (_, zone) in self.by_key.iter().filter(|(key, _)| is_about(key)) {
+                by_zone.entry(*zone).or_insert_with(empty).responses.push(response);
             }
         }
         self.evaluated_until = self.evaluated_until.max(received);
@@ -203,11 +207,11 @@ impl<'r> BacktestRun<'r> {
     fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
         let Trial { period, sites, zones, device_types, .. } = self.trial;
         let Source { project, zone, device_type, .. } = &reading.source;
-        let zone = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str()).or(zone.as_deref());
+        let zone = reading.response.as_ref().map(|response| response.zone.as_str()).or(zone.as_deref());
         period.contains(counts_at(reading.time, received))
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
-            // A cleaning has neither a site nor a device type.
-            && (reading.cleaning.is_some()
+            // A response has neither a site nor a device type.
+            && (reading.response.is_some()
                 || (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
                     && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type)))
     }

@@ -7,7 +7,6 @@ use super::device::ZoneDevices;
 use super::evaluator::{HistoryEvaluator, ZonePush};
 use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use super::trial_rules::TrialRules;
-use domain::cleaning::Cleaning;
 use domain::engine::{counts_at, is_stale};
 use domain::reading::Reading;
 
@@ -43,10 +42,10 @@ impl<'r> HistoryZone<'r> {
 
     /// Evaluates a push. No reading of the history can be older than `since`.
     pub(super) fn add(&mut self, push: &ZonePush<'_>, arrivals: &Arrivals, since: Timestamp) {
-        for Cleaning { at, .. } in &push.cleanings {
-            if self.cleaned.is_none_or(|cleaned| *at > cleaned) {
-                self.cleaned = Some(*at);
-                self.evaluators.iter_mut().for_each(|evaluator| evaluator.cleaned(*at));
+        for at in push.responses.iter().filter_map(|response| response.done) {
+            if self.cleaned.is_none_or(|cleaned| at > cleaned) {
+                self.cleaned = Some(at);
+                self.evaluators.iter_mut().for_each(|evaluator| evaluator.cleaned(at));
             }
         }
         let devices: Vec<usize> = push.readings.iter().map(|reading| self.devices.index(reading, self.rules)).collect();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::file::Case;
 use super::line::{CaseEvent, CaseLine, EventKind, format_time};
 use domain::alert::Message;
-use domain::cleaning::Cleaning;
-use domain::engine::{Evaluation, clean, evaluate, sweep};
+use domain::engine::{Evaluation, evaluate, respond, sweep};
 use domain::reading::Reading;
+use domain::response::Response;
 use domain::rules::RuleSet;
 use domain::state::{OutboxEntry, ZoneKey, ZoneState};
 use notify::render::Renderer;
@@ -42,8 +42,8 @@ impl CaseRunner {
         match kind {
             EventKind::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, *at, !is_quiet)),
             EventKind::Cleaned { at: finished } => {
-                let cleaning = Cleaning::new("", *finished);
-                self.each_zone(|rules, state| clean(rules, state, &cleaning, *at))
+                let cleaning = Response::reported("", *finished);
+                self.each_zone(|rules, state| respond(rules, state, &[&cleaning], *at))
             }
             EventKind::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {

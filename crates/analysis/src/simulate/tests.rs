@@ -9,7 +9,7 @@ use super::*;
 use domain::alert::Message;
 use domain::batch::Items;
 use domain::device::DEVICE_TYPES;
-use domain::engine::{clean, evaluate};
+use domain::engine::{evaluate, respond};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
 use domain::state::ZoneState;
@@ -91,7 +91,7 @@ fn every_reading_has_its_time_and_plausible_values() {
         let off = reading.time.unwrap().as_second() - event.at.as_second();
         assert_eq!(off, 0, "{}", event.text);
         if !event.is_reading {
-            assert!(reading.cleaning.is_some(), "{}", event.text);
+            assert!(reading.response.is_some(), "{}", event.text);
             continue;
         }
         for metric in reading.device_type().unwrap().metrics {
@@ -199,12 +199,13 @@ fn a_washroom_smells_less_after_a_cleaning() {
     let zone = |text: &str| Reading::read(text).unwrap().source.zone.unwrap().into_owned();
     let washroom = events.iter().find(|event| event.text.contains("Level 1 Male Washroom Ammonia")).unwrap();
     let events = events.iter().filter(|event| !event.is_reading);
-    let cleanings = events.filter_map(|event| Reading::read(&event.text).unwrap().cleaning);
+    let cleanings = events.filter_map(|event| Reading::read(&event.text).unwrap().response);
     let (mut less, mut all) = (0, 0);
     for cleaning in cleanings.filter(|cleaning| cleaning.zone == zone(&washroom.text)) {
         let around = |from: i64, to: i64| {
-            let values =
-                ammonia.iter().filter(|(at, _)| (from..to).contains(&(at.as_second() - cleaning.at.as_second())));
+            let values = ammonia
+                .iter()
+                .filter(|(at, _)| (from..to).contains(&(at.as_second() - cleaning.done.unwrap().as_second())));
             values.map(|(_, value)| *value).reduce(f64::max)
         };
         if let (Some(before), Some(after)) = (around(-900, 0), around(0, 900)) {
@@ -254,7 +255,7 @@ fn after_an_outage_a_gateway_sends_one_large_push_of_late_readings() {
         .filter_map(|push| {
             let items = Items::split(&push.body).unwrap();
             let readings = items.read().readings;
-            let first = readings.iter().find(|reading| reading.cleaning.is_none())?;
+            let first = readings.iter().find(|reading| reading.response.is_none())?;
             Some((push.at.as_second() - first.time.unwrap().as_second(), readings.len()))
         })
         .collect();
@@ -271,11 +272,11 @@ fn a_week_raises_a_plausible_number_of_alerts() {
     let (mut raised, mut rules_raised, devices) = (0, BTreeMap::<String, usize>::new(), 50);
     for event in Fleet::new(&plan(devices, 7, 1)) {
         let reading = Reading::read(&event.text).unwrap();
-        let zone = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.clone());
+        let zone = reading.response.as_ref().map(|response| response.zone.clone());
         let zone = zone.unwrap_or_else(|| reading.source.zone.clone().unwrap().into_owned());
         let state = zones.entry(zone).or_default();
-        let evaluation = match &reading.cleaning {
-            Some(cleaning) => clean(&rules, state.clone(), cleaning, event.at),
+        let evaluation = match &reading.response {
+            Some(response) => respond(&rules, state.clone(), &[response], event.at),
             None => evaluate(&rules, state.clone(), &[&reading], event.at, event.at),
         };
         raised += evaluation.stats.alerts;

@@ -151,7 +151,7 @@ impl Survey {
         if is_event {
             let event = members.get("Event").and_then(Value::as_str).unwrap_or("without a name");
             *self.events.entry(event.to_owned()).or_default() += 1;
-            self.cleanings += u64::from(reading.cleaning.is_some());
+            self.cleanings += u64::from(reading.response.as_ref().is_some_and(|response| response.done.is_some()));
             return;
         }
         let source = &reading.source;

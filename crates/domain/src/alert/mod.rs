@@ -1,5 +1,6 @@
 //! Alerts and messages: facts only. The crate `notify` renders their texts.
 
+pub mod life;
 pub mod notice;
 
 use jiff::{SignedDuration, Timestamp};

@@ -37,8 +37,8 @@ pub use self::policy::Policies;
 pub use self::sweep::{expects_readings, next_due, sweep};
 use super::alert::Message;
 use super::alert::notice::Notice;
-use super::cleaning::Cleaning;
 use super::reading::Reading;
+use super::response::Response;
 use super::rules::RuleSet;
 use super::state::{DedupWindow, OutboxEntry, ZoneState};
 
@@ -129,11 +129,15 @@ pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
     received.duration_since(at) > rules.max_age
 }
 
-/// Applies a cleaning of the zone: sums and counts restart, and breaches are resolved.
+/// Applies what people did in the zone, in any order: open alerts are answered. After a cleaning, sums and counts restart, and
+/// breaches are resolved. A repeated response changes nothing.
 #[must_use]
-pub fn clean(rules: &RuleSet, state: ZoneState, cleaning: &Cleaning, now: Timestamp) -> Evaluation {
+pub fn respond(rules: &RuleSet, state: ZoneState, responses: &[&Response], now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    ZoneEvaluator { rules, evaluation: &mut evaluation, now }.clean(cleaning);
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
+    let mut responses = responses.to_vec();
+    responses.sort_by_key(|response| response.at());
+    responses.into_iter().for_each(|response| zone.respond(response));
     evaluation
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::evaluation::{Evaluation, ZoneEvaluator};
+use crate::alert::life::{AlertLife, Targets};
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, Routing, RuleSet, Settings, Wait};
 use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState, UnnamedSuppressions};
@@ -57,6 +58,7 @@ impl ZoneEvaluator<'_> {
         for (RaisedAlert { alert, settings, .. }, later) in &alerts {
             self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
             self.mark_announced(alert, device, settings, alert.at);
+            self.begin_life(alert, device, settings, &to);
             later.iter().for_each(|wait| self.suppress(alert.clone(), device, wait.clone()));
         }
         self.enqueue_firing(alerts.into_iter().map(|(raised, _)| raised.alert).collect(), to);
@@ -121,6 +123,7 @@ impl ZoneEvaluator<'_> {
         for Suppression { alert, device, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
             if let Some(settings) = settings_at(self.rules, alert) {
                 self.mark_announced(alert, device, &settings, at);
+                self.begin_life(alert, device, &settings, &to);
             }
             if reason != SuppressionReason::Block {
                 self.evaluation.state.blocks.record(alert, device, at, LONGEST_BLOCK);
@@ -221,12 +224,21 @@ impl ZoneEvaluator<'_> {
             }
             Some(earlier) => earlier,
         };
+        self.evaluation.state.lives.reopen(&alert.rule, device, alert.at);
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
             Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => {
                 announced.get_or_insert(Box::new(earlier));
             }
             Some(RuleState::NoData(no_data)) => no_data.suppressed = false,
             _ => {}
+        }
+    }
+
+    /// Begins the life of an alert that the audiences `to` are told about, if its rule is in force.
+    fn begin_life(&mut self, alert: &Alert, device: &str, settings: &Settings, to: &[String]) {
+        if let Some(rule) = self.rules.rule(&alert.rule) {
+            let life = AlertLife::new(alert, rule.kind, device, to, Targets::from(settings), self.now);
+            self.evaluation.state.lives.begin(life);
         }
     }
 

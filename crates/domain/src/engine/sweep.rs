@@ -1,4 +1,4 @@
-//! Does what is due without a reading: ends of suppressions, reminders, and alerts of silence rules.
+//! Does what is due without a reading: ends of suppressions, ends of unanswered alerts, reminders, and alerts of silence rules.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,17 +6,22 @@ use super::evaluation::{Evaluation, ZoneEvaluator};
 use super::policy::REMINDED_WITHOUT_READING;
 use super::suppression::{RaisedAlert, settings_at};
 use super::zone::no_data_alert;
+use crate::alert::life::AlertLife;
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
 use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
 
-/// Does what is due in a zone at `now`. Afterwards only messages in the outbox are due, and silence rules if `with_silence` is
+/// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if `with_silence` is
 /// false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
 #[must_use]
 pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bool) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
     zone.release(now);
+    let Evaluation { state, .. } = &mut *zone.evaluation;
+    let in_force =
+        |life: &AlertLife| rules.rule(&life.rule).is_some_and(|rule| rule.effective(&life.location.source()).is_some());
+    state.lives.expire(now, in_force);
     zone.remind();
     if with_silence {
         zone.raise_silences();
@@ -24,14 +29,15 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
     evaluation
 }
 
-/// When something is next due in a zone: a message, the end of a suppression, a reminder, a silence. `None` if nothing is due
+/// When something is next due in a zone: a message, a fact to archive, the end of a suppression or of an unanswered alert, a
+/// reminder, a silence. `None` if nothing is due
 /// before the next reading.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
     let rule_states = state.rule_states.values().flat_map(|devices| devices.values());
     let reminders = rule_states.filter_map(|rule_state| reminder_due(rules, rule_state));
     let silences = watched_devices(rules, state).map(|watched| watched.due);
-    let first = [state.outbox.due(), state.suppressed.due()].into_iter().flatten();
+    let first = [state.outbox.due(), state.suppressed.due(), state.lives.due()].into_iter().flatten();
     first.chain(reminders).chain(silences).min()
 }
 

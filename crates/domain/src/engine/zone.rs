@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::condition::{ConditionResult, addend, breach_of_total, evaluate_condition};
+use super::counts_at;
 use super::evaluation::ZoneEvaluator;
 use super::occurrences::{self, Counted};
 use super::policy::{Policy, REMINDED_WITHOUT_READING};
@@ -10,10 +11,10 @@ use super::suppression::{RaisedAlert, settings_at};
 use super::threshold::{Transition, transition};
 use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
-use crate::cleaning::Cleaning;
 use crate::display::presentable;
 use crate::location::Location;
 use crate::reading::{Reading, ReadingId};
+use crate::response::Response;
 use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
@@ -68,6 +69,7 @@ impl ZoneEvaluator<'_> {
                 continue;
             };
             self.evaluation.state.remove_rule_state(&rule.id, device);
+            self.evaluation.state.lives.resolve(&rule.id, device, at, false);
             // No resolved notice is due if people got no alert, or if a list of suppressed alerts reports both.
             let is_listed = self.evaluation.state.suppressed.resolve(&rule.id, device, at, false);
             if is_listed || no_data.suppressed {
@@ -87,17 +89,32 @@ impl ZoneEvaluator<'_> {
         Location { zone_name, ..Location::of(reading, &self.rules.names) }
     }
 
+    /// Applies what people did: it answers the open alerts of the zone, and a finished cleaning ends what was measured before it.
+    pub(super) fn respond(&mut self, response: &Response) {
+        // The clock of its source can be ahead. Without the limit, no reading would be evaluated until then.
+        let latest = counts_at(response.at(), self.now);
+        let response = response.until(latest);
+        self.release(latest);
+        let state = &mut self.evaluation.state;
+        let rule_states = &state.rule_states;
+        let still_breached = |rule: &str, device: &str| match rule_states.get(rule)?.get(device)? {
+            RuleState::Threshold(ThresholdState::Firing { as_of, .. }) => Some(*as_of),
+            _ => None,
+        };
+        if state.lives.respond(&response, self.now, still_breached) && response.zone_name.is_some() {
+            state.zone_name.clone_from(&response.zone_name);
+        }
+        if let Some(done) = response.done {
+            self.clean(done);
+        }
+    }
+
     /// Applies a cleaning. It changes no rule states of newer readings and no no-data alerts.
-    pub(super) fn clean(&mut self, cleaning: &Cleaning) {
-        let at = cleaning.at;
-        self.release(at);
+    fn clean(&mut self, at: Timestamp) {
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
         }
         self.evaluation.state.cleaned = Some(at);
-        if cleaning.zone_name.is_some() {
-            self.evaluation.state.zone_name.clone_from(&cleaning.zone_name);
-        }
         let rule_states = std::mem::take(&mut self.evaluation.state.rule_states);
         for (rule, devices) in rule_states {
             for (device, rule_state) in devices {
@@ -136,6 +153,9 @@ impl ZoneEvaluator<'_> {
             ThresholdState::Pending { .. } | ThresholdState::Resolved { .. } => (None, None),
         };
         let resolved = ThresholdState::Resolved { as_of: at, since, severity };
+        if since.is_some() {
+            self.evaluation.state.lives.resolve(rule, device, at, false);
+        }
         self.evaluation.state.set_rule_state(rule, device, RuleState::Threshold(resolved));
         if severity.is_none() {
             return;
@@ -175,6 +195,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
             _ => None,
         };
         let result = evaluate_condition(self.settings, self.reading);
+        let is_clear = result == ConditionResult::Clear;
         match (transition(before, &result, self.at, self.settings), result) {
             (Transition::Pending { since }, _) => {
                 self.set(RuleState::Threshold(ThresholdState::Pending { since, as_of: self.at }));
@@ -185,6 +206,8 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                     _ => None,
                 };
                 let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
+                let (rule, device) = (&self.rule.id, self.device);
+                self.zone.evaluation.state.lives.contradict(rule, device, self.at, breaches.first());
                 self.raise(raised, severity, trigger, breaches, reasons(self.reading));
                 self.set(RuleState::Threshold(ThresholdState::Firing {
                     since,
@@ -202,7 +225,10 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                     self.zone.resolve_threshold(&self.rule.id, self.device, threshold, Some(since), self.at);
                 }
             }
-            (Transition::Unchanged | Transition::Fire { .. }, _) => return false,
+            // After a cleaning, the first reading proves it.
+            (Transition::Unchanged | Transition::Fire { .. }, _) => {
+                return is_clear && self.zone.evaluation.state.lives.resolve(&self.rule.id, self.device, self.at, true);
+            }
         }
         true
     }

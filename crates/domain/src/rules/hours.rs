@@ -1,7 +1,10 @@
 //! Weekly hours, in local time: when the messages of a rule are sent, and when an audience is on duty.
 
+use std::fmt;
+
 use jiff::civil::{self, Weekday};
-use jiff::{Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::diagnostic::Positioned;
 use super::document::TableReader;
@@ -80,6 +83,33 @@ impl WeeklyHours {
         began_today || time < self.to && self.days.contain(today.previous())
     }
 
+    /// How much of the time from `from` to `to` is within the hours in `zone`.
+    #[must_use]
+    pub fn overlap(&self, from: Timestamp, to: Timestamp, zone: &LocalZone) -> SignedDuration {
+        let mut total = SignedDuration::ZERO;
+        let mut at = self.next(from, zone);
+        while at < to && self.contain(at, zone) {
+            let end = self.end(at, zone).min(to);
+            total += end.duration_since(at);
+            at = self.next(end, zone);
+        }
+        total
+    }
+
+    /// The first moment after `at`, which is within the hours, that is not within them, at the latest two days later.
+    fn end(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
+        let local = zone.local_time(at);
+        let time_zone = local.time_zone();
+        // The end can be today or tomorrow; a clock change can skip it, repeat it, or set the clock out of the hours.
+        let ends = local.date().series(1.day()).take(3).flat_map(|date| {
+            let end = time_zone.to_ambiguous_timestamp(date.to_datetime(self.to));
+            [end.earlier(), end.later()].into_iter().filter_map(Result::ok)
+        });
+        let change = time_zone.following(at).next().map(|change| change.timestamp());
+        let latest = at.checked_add(SignedDuration::from_hours(48)).unwrap_or(Timestamp::MAX);
+        ends.chain(change).filter(|end| *end > at && !self.contain(*end, zone)).min().unwrap_or(latest).min(latest)
+    }
+
     /// The first moment within the hours from `at` on.
     #[must_use]
     pub fn next(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
@@ -97,6 +127,32 @@ impl WeeklyHours {
         let change = time_zone.following(at).next().map(|change| change.timestamp());
         let first = begins.chain(change).filter(|begin| *begin >= at && self.contain(*begin, zone)).min();
         first.unwrap_or(at)
+    }
+}
+
+/// The text that [`parse`](WeeklyHours::parse) reads.
+impl fmt::Display for WeeklyHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.days != Days::ALL {
+            let names = DAYS.iter().zip(self.days.0).filter(|(_, is_one)| *is_one).map(|(name, _)| *name);
+            write!(f, "{} ", names.collect::<Vec<_>>().join(","))?;
+        }
+        let to =
+            if self.to == civil::Time::midnight() { "24:00".to_owned() } else { self.to.strftime("%H:%M").to_string() };
+        write!(f, "{}-{to}", self.from.strftime("%H:%M"))
+    }
+}
+
+impl Serialize for WeeklyHours {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WeeklyHours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format_args!("`{text}` is not {}", Self::WANTED)))
     }
 }
 

@@ -37,7 +37,7 @@ mod compile;
 mod diagnostic;
 mod document;
 mod draft;
-mod hours;
+pub mod hours;
 mod metrics;
 mod mute;
 pub mod names;

@@ -90,6 +90,10 @@ settings! {
     carry: bool = false, Carry from "carry" in [Accumulate], TableReader::boolean;
     /// The local time of day at which a sum restarts.
     restart_at: Option<civil::Time> = None, RestartAt from "restart_at" in [Accumulate], read_time_of_day;
+    /// The longest time until people begin to deal with an alert; `None` for no target.
+    respond_within: Option<SignedDuration> = None, RespondWithin from "respond_within" in Kind::ALL, TableReader::duration;
+    /// The longest time until an alert is dealt with; `None` for no target.
+    clean_within: Option<SignedDuration> = None, CleanWithin from "clean_within" in Kind::ALL, TableReader::duration;
     /// How long a silence rule waits for a reading.
     after: Option<SignedDuration> = None, After from "after" in [Silence], TableReader::duration;
 }

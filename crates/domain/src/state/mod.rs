@@ -3,6 +3,7 @@
 mod accumulator;
 mod blocks;
 mod dedup_window;
+mod lives;
 mod outbox;
 mod packed;
 mod rule_state;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
+pub use self::lives::{Facts, LONGEST_UNANSWERED, Lives, MOST_OPEN};
 pub use self::outbox::{Channel, EntryId, LEASE, Outbox, OutboxEntry, PendingDelivery};
 pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
 pub use self::suppressions::{DueSuppressions, Suppression, Suppressions, UnnamedSuppressions};
@@ -108,6 +110,9 @@ pub struct ZoneState {
     /// The devices that a silence rule watches.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub devices: BTreeMap<String, LastSeen>,
+    /// The open alerts, for people to deal with.
+    #[serde(skip_serializing_if = "Lives::is_empty")]
+    pub lives: Lives,
     /// The messages to send.
     #[serde(skip_serializing_if = "Outbox::is_empty")]
     pub outbox: Outbox,
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_empty_state_is_stored_as_its_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":6}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":7}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

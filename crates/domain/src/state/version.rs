@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Increase it with every change after which another release would misread a document, or lose a part of it by writing it
 /// back. A member that another release can ignore and drop needs no new version.
-const CURRENT: u32 = 6;
+const CURRENT: u32 = 7;
 
 /// The first member of every state document, `"v"`. Another version than the current one does not deserialize.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,8 +50,8 @@ mod tests {
     fn a_document_of_this_version_is_read() {
         let document = VersionedDocument { v: StateVersion, kept: vec![7] };
         let text = serde_json::to_string(&document).unwrap();
-        assert_eq!(text, r#"{"v":6,"kept":[7]}"#);
-        for text in [text.as_str(), r#"{"kept":[7],"v":6,"added":{"since":2}}"#] {
+        assert_eq!(text, r#"{"v":7,"kept":[7]}"#);
+        for text in [text.as_str(), r#"{"kept":[7],"v":7,"added":{"since":2}}"#] {
             assert_eq!(serde_json::from_str::<VersionedDocument>(text).unwrap(), document, "{text}");
         }
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_document_of_a_newer_release_is_refused() {
-        for text in [r#"{"v":7,"kept":"in another form"}"#, r#"{"v":7}"#, r#"{"kept":[],"v":4294967295}"#] {
+        for text in [r#"{"v":8,"kept":"in another form"}"#, r#"{"v":8}"#, r#"{"kept":[],"v":4294967295}"#] {
             let error = serde_json::from_str::<VersionedDocument>(text).unwrap_err().to_string();
             assert!(error.contains("a newer release wrote it"), "{error}");
         }

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::time::is_plausible;
 
 use super::json::{members, number, string};
@@ -10,11 +11,12 @@ use super::world::FuzzApp;
 pub(super) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(reading) = Reading::read(text) else { return };
-    if let Some(cleaning) = &reading.cleaning {
-        assert!(is_plausible(cleaning.at) && !cleaning.zone.trim().is_empty(), "{cleaning:?}");
+    if let Some(response) = &reading.response {
+        assert!(response.at().is_some_and(is_plausible) && !response.zone.trim().is_empty(), "{response:?}");
     }
     if let Some(expected) = naive(text) {
-        let read = reading.cleaning.as_ref().map(|cleaning| (cleaning.zone.clone(), cleaning.at.as_millisecond()));
+        let done = |response: &Response| Some((response.zone.clone(), response.done?.as_millisecond()));
+        let read = reading.response.as_ref().and_then(done);
         assert_eq!(read, expected);
     }
     let response = FuzzApp::new().push(format!("[{text}]"));

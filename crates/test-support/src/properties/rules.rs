@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::cleaning::Cleaning;
-use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
+use smartclean_push::domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::notify::render::Renderer;
@@ -94,7 +94,7 @@ fn simulate(rules: &RuleSet, begin: Timestamp) {
         };
         state = commit(evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at));
         if minute == 1 {
-            state = commit(clean(rules, state, &Cleaning::new("zone", at), at));
+            state = commit(respond(rules, state, &[&Response::reported("zone", at)], at));
         }
     }
     for _ in 0..3 {

@@ -1,0 +1,167 @@
+//! The life of an alert: when people were told, what they did about it, and how it ended.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Alert, AlertId};
+use crate::breach::Breach;
+use crate::location::Location;
+use crate::response::ResponseSource;
+use crate::rules::hours::WeeklyHours;
+use crate::rules::{Kind, Settings};
+use crate::severity::Severity;
+use crate::words;
+
+/// An alert that people were told about, from the first message to its end: a line of an object below `alerts/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertLife {
+    /// The id of the alert. Of a breach that became worse, that of its first alert.
+    pub alert: AlertId,
+    /// The id of the rule.
+    pub rule: String,
+    /// The title of the rule: "Bad smell".
+    pub title: String,
+    /// The kind of the rule.
+    pub kind: Kind,
+    /// The worst severity so far.
+    pub severity: Severity,
+    /// The id of the device, as its readings have it.
+    pub device: String,
+    /// The location of the device.
+    pub location: Location,
+    /// The first breached limit of its worst alert; `None` for a silence rule.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub breach: Option<Breach>,
+    /// The event time of the reading that fired the rule.
+    pub at: Timestamp,
+    /// When the first message about it was made. Response times count from then on.
+    pub raised: Timestamp,
+    /// The ids of the audiences of its messages; empty for everybody.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub to: Vec<String>,
+    /// The targets when it was raised.
+    #[serde(flatten)]
+    pub targets: Targets,
+    /// When people began to deal with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started: Option<Timestamp>,
+    /// When it was dealt with, by the source of this knowledge.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub done: BTreeMap<ResponseSource, Timestamp>,
+    /// What the sensor measured after people said that they were done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contradiction: Option<Contradiction>,
+    /// The end; `None` while it is open.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub end: Option<LifeEnd>,
+}
+
+/// How fast people should deal with the alerts of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// The longest time until somebody begins.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub respond_within: Option<SignedDuration>,
+    /// The longest time until it is done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clean_within: Option<SignedDuration>,
+    /// The hours in which these times count; `None` for always.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub active: Option<WeeklyHours>,
+}
+
+impl From<&Settings> for Targets {
+    fn from(settings: &Settings) -> Self {
+        let Settings { respond_within, clean_within, active, .. } = *settings;
+        Self { respond_within, clean_within, active }
+    }
+}
+
+/// A breach that a sensor measured although people had said that they were done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// The event time of the reading.
+    pub at: Timestamp,
+    /// The first breached limit.
+    pub breach: Option<Breach>,
+}
+
+/// The end of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifeEnd {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub reason: EndReason,
+}
+
+words! {
+    /// How an alert ended.
+    pub enum EndReason {
+        /// The sensor measured that the value is fine again, or it sends again.
+        Resolved = "resolved",
+        /// People said that they were done. The sensor cannot measure it.
+        Done = "done",
+        /// People said that they were done, and the sensor measured a breach after that, which is a new alert.
+        Contradicted = "contradicted",
+        /// Nobody answered for a day, or people said that they were done and the sensor measured nothing for a day; or it was the
+        /// oldest of too many alerts of its zone.
+        Expired = "expired",
+        /// Its rule is no longer in force.
+        Withdrawn = "withdrawn",
+    }
+}
+
+impl AlertLife {
+    /// The life of an alert that `device` raised, from the message at `raised` to the audiences `to` on.
+    #[must_use]
+    pub fn new(alert: &Alert, kind: Kind, device: &str, to: &[String], targets: Targets, raised: Timestamp) -> Self {
+        Self {
+            alert: alert.id,
+            rule: alert.rule.clone(),
+            title: alert.title.clone(),
+            kind,
+            severity: alert.severity,
+            device: device.to_owned(),
+            location: alert.location.clone(),
+            breach: alert.breaches.first().cloned(),
+            at: alert.at,
+            raised,
+            to: to.to_vec(),
+            targets,
+            started: None,
+            done: BTreeMap::new(),
+            contradiction: None,
+            end: None,
+        }
+    }
+
+    /// Whether it is the alert of `rule` for `device`, and lasts until the sensor measures its end.
+    #[must_use]
+    pub fn lasts_for(&self, rule: &str, device: &str) -> bool {
+        self.kind.lasts() && self.rule == rule && self.device == device
+    }
+
+    /// When it was first done, and the source of this knowledge.
+    #[must_use]
+    pub fn first_done(&self) -> Option<(Timestamp, ResponseSource)> {
+        self.done.iter().map(|(source, at)| (*at, *source)).min()
+    }
+
+    /// Adds what people did in the zone, if it is about this alert: not before the alert, not after its end, and it can deal with an
+    /// alert of this kind, unlike with a sensor that sends nothing. The earliest times count, so that the order of the responses does
+    /// not matter.
+    pub fn respond(&mut self, source: ResponseSource, started: Option<Timestamp>, done: Option<Timestamp>) {
+        let end = self.end.map(|end| end.at);
+        let is_about =
+            |time: &Timestamp| self.kind != Kind::Silence && *time >= self.at && end.is_none_or(|end| *time <= end);
+        let (started, done) = (started.filter(is_about), done.filter(is_about));
+        self.started = self.started.into_iter().chain(started).min();
+        if let Some(done) = done {
+            let earliest = self.done.entry(source).or_insert(done);
+            *earliest = done.min(*earliest);
+        }
+    }
+}

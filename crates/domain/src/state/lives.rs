@@ -1,0 +1,223 @@
+//! The alerts of a zone that people have to deal with, and what the next sweep archives about them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Fingerprint;
+use super::dedup_window::DedupWindow;
+use crate::alert::life::{AlertLife, Contradiction, EndReason, LifeEnd};
+use crate::breach::Breach;
+use crate::response::{ReceivedResponse, Response, ResponseSource};
+use crate::rules::Kind;
+
+/// Most open alerts of a zone. A further one ends the oldest.
+pub const MOST_OPEN: usize = 200;
+/// How long an alert is open if nobody answers and the sensor cannot measure its end, or has measured nothing since people were done.
+pub const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
+/// Most responses whose repeats are known.
+const MOST_RESPONSES: usize = 16;
+
+/// The open alerts of a zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lives {
+    /// In the order in which they were raised.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open: Vec<AlertLife>,
+    /// The last responses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    responses: Vec<Fingerprint>,
+    /// What the next sweep archives.
+    #[serde(skip_serializing_if = "Facts::is_empty")]
+    facts: Facts,
+}
+
+/// Alerts and responses to archive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// Alerts, each when it was raised and when it ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertLife>,
+    /// Responses, each when it was first received.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub responses: Vec<ReceivedResponse>,
+}
+
+impl Facts {
+    /// Whether there is nothing to archive.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.responses.is_empty()
+    }
+
+    /// Adds those of another zone.
+    pub fn append(&mut self, mut other: Self) {
+        self.alerts.append(&mut other.alerts);
+        self.responses.append(&mut other.responses);
+    }
+}
+
+impl Lives {
+    /// Whether there is no open alert, nothing to archive, and no known response.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.responses.is_empty() && self.facts.is_empty()
+    }
+
+    /// The open alerts, in the order in which they were raised.
+    #[must_use]
+    pub fn open(&self) -> &[AlertLife] {
+        &self.open
+    }
+
+    /// Begins the life of an alert. An alert of a breach that is open already makes it worse, or goes to further audiences.
+    pub fn begin(&mut self, new: AlertLife) {
+        let is_same = |life: &&mut AlertLife| {
+            life.alert == new.alert || new.kind.lasts() && (&life.rule, &life.device) == (&new.rule, &new.device)
+        };
+        if let Some(life) = self.open.iter_mut().find(is_same) {
+            if new.severity > life.severity {
+                (life.severity, life.breach) = (new.severity, new.breach);
+            }
+            // No audience is everybody.
+            if life.to.is_empty() || new.to.is_empty() {
+                life.to.clear();
+            } else {
+                life.to.extend(new.to);
+                life.to.sort();
+                life.to.dedup();
+            }
+            return;
+        }
+        if self.open.len() >= MOST_OPEN {
+            let (oldest, at) = (self.open[0].alert, new.raised);
+            self.end(|life| (life.alert == oldest).then_some((at, EndReason::Expired)));
+        }
+        self.facts.alerts.push(new.clone());
+        self.open.push(new);
+    }
+
+    /// Ends the alert of `rule` for `device` because the sensor measured at `at` that it is over. `only_done` leaves it open unless
+    /// people said that they were done. Returns whether it was open.
+    pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, only_done: bool) -> bool {
+        self.end(|life| {
+            let is_it = life.lasts_for(rule, device) && !(only_done && life.done.is_empty());
+            is_it.then(|| {
+                life.done.insert(ResponseSource::Measured, at);
+                (at, EndReason::Resolved)
+            })
+        })
+    }
+
+    /// Opens the alert of `rule` for `device` again, if the sensor measured at `at` that it is over: a reading of the same time is
+    /// worse. It is archived again when it ends.
+    pub fn reopen(&mut self, rule: &str, device: &str, at: Timestamp) {
+        let end = Some(LifeEnd { at, reason: EndReason::Resolved });
+        let is_it = |life: &AlertLife| life.end == end && life.lasts_for(rule, device);
+        if let Some(index) = self.facts.alerts.iter().position(is_it) {
+            let mut life = AlertLife { end: None, ..self.facts.alerts.remove(index) };
+            life.done.remove(&ResponseSource::Measured);
+            self.begin(life);
+        }
+    }
+
+    /// Ends the alert of `rule` for `device` that people said they had dealt with, because the sensor measured a breach at `at`.
+    pub fn contradict(&mut self, rule: &str, device: &str, at: Timestamp, breach: Option<&Breach>) {
+        self.end(|life| {
+            let is_it = life.lasts_for(rule, device) && life.first_done().is_some_and(|(done, _)| done < at);
+            is_it.then(|| {
+                life.contradiction.get_or_insert_with(|| Contradiction { at, breach: breach.cloned() });
+                (at, EndReason::Contradicted)
+            })
+        });
+    }
+
+    /// Adds what people did, received at `now`, to the alerts that it is about. Done ends the alerts that no sensor can measure.
+    /// `still_breached` returns when a sensor measured a breach after it was done, for a rule and a device. A repeated response
+    /// changes nothing. Returns whether it is new.
+    pub fn respond(
+        &mut self,
+        response: &Response,
+        now: Timestamp,
+        still_breached: impl Fn(&str, &str) -> Option<Timestamp>,
+    ) -> bool {
+        let id = DedupWindow::fingerprint(&response.id());
+        if self.responses.contains(&id) {
+            return false;
+        }
+        if self.responses.len() >= MOST_RESPONSES {
+            self.responses.remove(0);
+        }
+        self.responses.push(id);
+        self.facts.responses.push(ReceivedResponse { received: now, response: response.clone() });
+        let Response { source, started, done, .. } = *response;
+        for life in &mut self.open {
+            life.respond(source, started, done);
+            let breached = still_breached(&life.rule, &life.device).filter(|at| done.is_some_and(|done| *at > done));
+            if let Some(at) = breached.filter(|_| life.kind == Kind::Threshold && !life.done.is_empty()) {
+                life.contradiction.get_or_insert_with(|| Contradiction { at, breach: life.breach.clone() });
+            }
+        }
+        self.end(|life| {
+            let (at, _) = life.first_done().filter(|_| !life.kind.lasts())?;
+            Some((at, EndReason::Done))
+        });
+        true
+    }
+
+    /// Ends the alerts that nobody has answered for too long, and those whose rule is not `in_force`.
+    pub fn expire(&mut self, now: Timestamp, in_force: impl Fn(&AlertLife) -> bool) {
+        self.end(|life| {
+            let expired = expires(life).filter(|at| *at <= now).map(|at| (at, EndReason::Expired));
+            expired.or_else(|| (!in_force(life)).then_some((now, EndReason::Withdrawn)))
+        });
+    }
+
+    /// When something is to be archived, or an alert expires.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let alerts = self.facts.alerts.iter().map(|life| life.end.map_or(life.raised, |end| end.at));
+        let responses = self.facts.responses.iter().map(|response| response.received);
+        alerts.chain(responses).chain(self.open.iter().filter_map(expires)).min()
+    }
+
+    /// What is to be archived.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Removes and returns what is to be archived.
+    pub fn take_facts(&mut self) -> Facts {
+        std::mem::take(&mut self.facts)
+    }
+
+    /// Removes what is archived.
+    pub fn remove_facts(&mut self, archived: &Facts) {
+        self.facts.alerts.retain(|life| !archived.alerts.contains(life));
+        self.facts.responses.retain(|response| !archived.responses.contains(response));
+    }
+
+    /// Ends the open alerts for which `end` returns when and why. Returns whether there is one.
+    fn end(&mut self, mut end: impl FnMut(&mut AlertLife) -> Option<(Timestamp, EndReason)>) -> bool {
+        let alerts = &mut self.facts.alerts;
+        let before = self.open.len();
+        self.open.retain_mut(|life| {
+            let Some((at, reason)) = end(life) else { return true };
+            life.end = Some(LifeEnd { at, reason });
+            // If it was not archived when it was raised, one line has all of it.
+            alerts.retain(|known| known.alert != life.alert);
+            alerts.push(life.clone());
+            false
+        });
+        self.open.len() < before
+    }
+}
+
+/// When an alert expires: nobody answered, or people said that they were done, and the sensor measures nothing.
+fn expires(life: &AlertLife) -> Option<Timestamp> {
+    let answered = life.done.values().max().copied();
+    let from = if life.kind.lasts() { answered? } else { life.raised };
+    from.checked_add(LONGEST_UNANSWERED).ok()
+}

@@ -1,0 +1,94 @@
+//! Reads archived alerts and responses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+
+use super::{Archive, ArchiveError, read_folder};
+use domain::alert::AlertId;
+use domain::alert::life::AlertLife;
+use domain::archive::{ALERTS, RESPONSES};
+use domain::response::ReceivedResponse;
+
+/// The clocks of devices can be ahead: an alert can be archived on a day before its own.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// Archived alerts and responses.
+#[derive(Debug, Default)]
+pub struct ArchivedFacts {
+    /// Each alert once, in order of their ids: as it ended, or as it was raised if it is still open.
+    pub alerts: Vec<AlertLife>,
+    /// Each response once, in order of receipt.
+    pub responses: Vec<ReceivedResponse>,
+    /// Damaged objects, which are left out.
+    pub damaged: Vec<ArchiveError>,
+}
+
+impl ArchivedFacts {
+    /// Reads the alerts and responses that were archived since the day before `since`. Later ones can tell the end of an alert, so
+    /// they are all read.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] if objects cannot be listed or read. A retry can help.
+    pub fn read(archive: &dyn Archive, since: Option<Timestamp>) -> Result<Self, ArchiveError> {
+        let mut damaged = Vec::new();
+        let mut alerts: BTreeMap<AlertId, AlertLife> = BTreeMap::new();
+        read_lines(archive, ALERTS, since, &mut damaged, |life: AlertLife| {
+            let known = alerts.entry(life.alert).or_insert_with(|| life.clone());
+            // An alert that was opened again, because a reading of the same time was worse, ends later.
+            if known.end.map(|end| end.at) < life.end.map(|end| end.at) {
+                *known = life;
+            }
+        })?;
+        let responses = Self::read_responses(archive, since, &mut damaged)?;
+        Ok(Self { alerts: alerts.into_values().collect(), responses, damaged })
+    }
+
+    /// Reads the responses that were archived since the day before `since`, each once, in order of receipt.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_responses(
+        archive: &dyn Archive,
+        since: Option<Timestamp>,
+        damaged: &mut Vec<ArchiveError>,
+    ) -> Result<Vec<ReceivedResponse>, ArchiveError> {
+        let mut responses = BTreeSet::new();
+        read_lines(archive, RESPONSES, since, damaged, |response: ReceivedResponse| {
+            responses.insert(response);
+        })?;
+        Ok(responses.into_iter().collect())
+    }
+}
+
+/// Calls `visit` with each line of the objects of the days from the one before `since` on. A line of another form damages its object.
+fn read_lines<T: DeserializeOwned>(
+    archive: &dyn Archive,
+    folder: &str,
+    since: Option<Timestamp>,
+    damaged: &mut Vec<ArchiveError>,
+    mut visit: impl FnMut(T),
+) -> Result<(), ArchiveError> {
+    let first = since.and_then(|since| since.checked_sub(AHEAD).ok());
+    let first = first.map(|since| since.to_zoned_datetime(TimeZone::UTC).date());
+    for day in archive.folders(folder)? {
+        let date = BrokenDownTime::parse(&format!("{folder}dt=%Y-%m-%d/"), &day).and_then(|day| day.to_date());
+        if date.is_ok_and(|date: Date| first.is_none_or(|first| date >= first)) {
+            read_folder(archive, &day, |object| {
+                let lines = object.text().and_then(|text| {
+                    let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<T>, _>>();
+                    lines.map_err(|error| ArchiveError::damaged(&object.key, error))
+                });
+                match lines {
+                    Ok(lines) => lines.into_iter().for_each(&mut visit),
+                    Err(error) => damaged.push(error),
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
