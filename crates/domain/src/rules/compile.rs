@@ -25,6 +25,7 @@ pub(super) fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Di
         let mut compiler = RuleCompiler { types: scope.ids(MentionKind::Type), rule: draft, kind, diagnostics };
         let condition = compiler.condition(&draft.settings);
         compiler.check_complete(condition.as_ref());
+        compiler.check_targets(&draft.settings);
         let overrides = compiler.overrides(condition.as_ref());
         let mut settings = Settings { block, ..Settings::default() };
         compiler.settings(&draft.settings, condition).iter().for_each(|setting| settings.set(setting));
@@ -100,6 +101,22 @@ impl RuleCompiler<'_> {
         }
     }
 
+    /// Reports a target for the end that is shorter than the one for the begin. Targets that `draft` does not set are those of the
+    /// rule.
+    fn check_targets(&mut self, draft: &SettingsDraft) {
+        let keys = ["respond_within", "clean_within"];
+        let Some(own) = keys.iter().rev().find_map(|key| draft.others.get(key)) else { return };
+        let target = |key| match draft.others.get(key).or_else(|| self.rule.settings.others.get(key))?.value {
+            Setting::RespondWithin(target) | Setting::CleanWithin(target) => target,
+            _ => None,
+        };
+        let [Some(respond), Some(clean)] = keys.map(target) else { return };
+        if clean < respond {
+            let message = format!("`clean_within`, {clean:#}, is shorter than `respond_within`, {respond:#}");
+            self.diagnostics.suggest(&own.position, message, "nobody is done before they begin: set it to at least that");
+        }
+    }
+
     /// The overrides, the widest first. Of two with the same scope the later one in the file is last.
     fn overrides(&mut self, condition: Option<&Condition>) -> Vec<(Scope, Vec<Setting>)> {
         let rule = self.rule;
@@ -130,6 +147,7 @@ impl RuleCompiler<'_> {
             {
                 self.check_clear(settings, condition);
             }
+            self.check_targets(settings);
             compiled.push((scope, self.settings(settings, own)));
         }
         compiled
