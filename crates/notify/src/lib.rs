@@ -39,4 +39,4 @@ mod time;
 mod trigger_tests;
 
 pub use self::own_texts::read_rules;
-pub use self::text::{amount, in_words};
+pub use self::text::{amount, duration, in_words};

@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::texts::Texts;
+use super::time::span;
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 use domain::display::{first_graphemes, first_that_fit, unlinked};
@@ -46,6 +47,17 @@ pub fn in_words(breach: &Breach) -> String {
 #[must_use]
 pub fn amount(value: f64, unit: Unit) -> String {
     quantity(&number(value), unit, Charset::Unicode)
+}
+
+/// A duration: "45 s", "19 min", "1 h 30 min", "3 days".
+///
+/// # Examples
+/// ```
+/// assert_eq!(notify::duration(jiff::SignedDuration::from_mins(90)), "1 h 30 min");
+/// ```
+#[must_use]
+pub fn duration(duration: SignedDuration) -> String {
+    span(&Texts::english(), duration)
 }
 
 /// The known ids of `location`, one line each, the device first. Operators copy them into rules: an id of letters, digits,

@@ -14,7 +14,7 @@ const SHOWN: usize = 20;
 const MAX_FOLDED: usize = 280;
 
 /// A name from a sensor. `bdi` isolates its reading direction.
-pub(super) fn name(raw: &str) -> Markup {
+pub(crate) fn name(raw: &str) -> Markup {
     html! { bdi { (raw) } }
 }
 
@@ -38,11 +38,11 @@ pub(super) fn left_out(many: usize) -> Markup {
 }
 
 /// A table.
-pub(super) struct Table<const N: usize> {
+pub(crate) struct Table<const N: usize> {
     /// Titles of columns. The first column is the row's heading.
-    pub(super) columns: [&'static str; N],
+    pub(crate) columns: [&'static str; N],
     /// The number of text columns. The others have numbers.
-    pub(super) texts: usize,
+    pub(crate) texts: usize,
 }
 
 impl<const N: usize> Table<N> {
@@ -62,7 +62,7 @@ impl<const N: usize> Table<N> {
     }
 
     /// The first rows, and the others folded.
-    pub(super) fn folded(&self, rows: impl ExactSizeIterator<Item = [Markup; N]>) -> Markup {
+    pub(crate) fn folded(&self, rows: impl ExactSizeIterator<Item = [Markup; N]>) -> Markup {
         let others = rows.len().saturating_sub(SHOWN);
         let mut rows = rows.map(|cells| self.row(cells));
         html! {

@@ -8,7 +8,7 @@ mod difference;
 #[cfg(test)]
 mod fixtures;
 mod heat;
-mod markup;
+pub(crate) mod markup;
 #[cfg(test)]
 mod page_tests;
 mod scale;
@@ -17,7 +17,7 @@ mod trend;
 mod values;
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::backtest::findings::Findings;
 use domain::display;
@@ -58,6 +58,11 @@ pub fn page(findings: &Findings, created: Timestamp) -> String {
     let used = FRAME + summary.0.len() + sections.iter().map(|(.., body)| body.0.len()).sum::<usize>();
     sections.push(("sensors", "Sensors", lead, devices::section(findings, LARGEST_PAGE.saturating_sub(used))));
     sections.retain(|(.., body)| !body.0.is_empty());
+    frame(&format!("Backtest: {}", findings.rules.name), &summary, &sections)
+}
+
+/// A page of sections, each with its id, title, lead and body, below its top.
+pub(crate) fn frame(title: &str, top: &Markup, sections: &[(&str, &str, &str, Markup)]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -65,17 +70,17 @@ pub fn page(findings: &Findings, created: Timestamp) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Backtest: " (findings.rules.name) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body { main {
-                (summary)
+                (top)
                 @if !sections.is_empty() {
                     nav aria-label="Contents" {
-                        ul { @for (id, title, ..) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                        ul { @for (id, title, ..) in sections { li { a href={ "#" (id) } { (title) } } } }
                     }
                 }
-                @for (id, title, lead, body) in &sections {
+                @for (id, title, lead, body) in sections {
                     section id=(id) { h2 { (title) } p.lead { (lead) } (body) }
                 }
             } }

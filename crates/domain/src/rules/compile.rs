@@ -113,7 +113,11 @@ impl RuleCompiler<'_> {
         let [Some(respond), Some(clean)] = keys.map(target) else { return };
         if clean < respond {
             let message = format!("`clean_within`, {clean:#}, is shorter than `respond_within`, {respond:#}");
-            self.diagnostics.suggest(&own.position, message, "nobody is done before they begin: set it to at least that");
+            self.diagnostics.suggest(
+                &own.position,
+                message,
+                "nobody is done before they begin: set it to at least that",
+            );
         }
     }
 

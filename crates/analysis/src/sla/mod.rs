@@ -1,0 +1,184 @@
+//! Response times: how long people took to deal with alerts, from archived alerts and responses.
+
+mod csv;
+mod page;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod times;
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use self::csv::csv;
+pub use self::page::page;
+pub use self::tables::{SlaGroup, SlaTable};
+pub use self::times::{ClockState, ResponseClock, ResponseTimes, TimeSummary, TimedAlert};
+
+use crate::words::plural;
+use domain::alert::life::{AlertLife, EndReason};
+use domain::digest::Digest;
+use domain::display::presentable;
+use domain::response::{ReceivedResponse, Response};
+use domain::rules::names::Names;
+use history::Period;
+
+/// Most alerts in [`SlaReport::worst`].
+const WORST: usize = 10;
+
+/// The version of [`DEFINITIONS`], which is in the digest of a report.
+const VERSION: u32 = 1;
+
+/// What the numbers of a report mean.
+pub const DEFINITIONS: [&str; 8] = [
+    "An alert counts if its first message was made in the period. Alerts whose rule was withdrawn are left out.",
+    "Reaction is the time from this message until somebody began in the zone, or it was done. Resolution is the time until it was \
+     done.",
+    "Done is the earliest of: people reported it, the task system recorded it, the sensor measured it. An answer counts whenever \
+     it became known.",
+    "If the rule has active hours, only these count, in local time. No time is below zero.",
+    "Median and 90 % are nearest ranks: the shortest time that half, or nine tenths, of the answered alerts did not exceed.",
+    "Within target is the share of the alerts that have a target and a known result. An alert without an answer misses its target \
+     once more than this time has passed, as of the time at the top.",
+    "Open: not yet answered. Unanswered: ended without an answer, mostly after 24 hours.",
+    "Reported only: no sensor can measure the end of an alert of this rule, so it is known only from people.",
+];
+
+/// The alerts that a report is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SlaScope {
+    /// The first time at which an alert was raised; `None` for the first alert.
+    pub since: Option<Timestamp>,
+    /// The first time after the period; `None` for an open end.
+    pub until: Option<Timestamp>,
+    /// The time at which alerts without an answer are judged.
+    pub as_of: Timestamp,
+    /// Sites (`PID`); empty for all.
+    pub sites: Vec<String>,
+    /// Zones (`InsID`); empty for all.
+    pub zones: Vec<String>,
+    /// Rules by id; empty for all.
+    pub rules: Vec<String>,
+}
+
+/// Response times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SlaReport {
+    /// SHA-256 of the version of the definitions, the scope, and the alerts with their answers: the same digest, the same numbers.
+    pub digest: Digest,
+    /// What the numbers mean.
+    pub definitions: &'static [&'static str],
+    /// The alerts that it is about.
+    #[serde(flatten)]
+    pub scope: SlaScope,
+    /// Alerts that are left out because their rule was withdrawn.
+    pub withdrawn: usize,
+    /// The times of all alerts.
+    pub all: ResponseTimes,
+    /// The times by rule, zone, site, team, weekday, hour and week.
+    pub tables: Vec<SlaTable>,
+    /// The alerts that took the longest until they were done, as indices of [`Self::alerts`].
+    pub worst: Vec<usize>,
+    /// All alerts, in the order in which they were raised.
+    pub alerts: Vec<TimedAlert>,
+}
+
+/// Computes response times. `alerts` has each alert once; the order of alerts and responses and the time of their receipt do not
+/// matter, nor do repeated responses.
+///
+/// # Errors
+/// Never in practice: archived alerts were JSON.
+pub fn report(
+    alerts: Vec<AlertLife>,
+    responses: &[ReceivedResponse],
+    scope: SlaScope,
+    names: &Names,
+) -> serde_json::Result<SlaReport> {
+    let mut by_zone: HashMap<Option<String>, Vec<&Response>> = HashMap::new();
+    for ReceivedResponse { response, .. } in responses {
+        // As in the location of an alert.
+        by_zone.entry(presentable(&response.zone)).or_default().push(response);
+    }
+    let mut lives: Vec<AlertLife> = alerts.into_iter().filter(|life| scope.contains(life, names)).collect();
+    for life in lives.iter_mut().filter(|life| life.location.zone.is_some()) {
+        for response in by_zone.get(&life.location.zone).into_iter().flatten() {
+            if response.project.is_none() || response.project == life.location.project {
+                life.respond(response.source, response.started, response.done);
+            }
+        }
+    }
+    lives.sort_by_key(|life| (life.raised, life.alert));
+    let digest = digest(&scope, &lives)?;
+    let counted = lives.len();
+    lives.retain(|life| life.end.is_none_or(|end| end.reason != EndReason::Withdrawn));
+    let withdrawn = counted - lives.len();
+    let alerts: Vec<_> = lives.into_iter().map(|life| TimedAlert::new(life, scope.as_of, names)).collect();
+    let mut worst: Vec<usize> = (0..alerts.len()).collect();
+    worst.sort_by_key(|index| Reverse(alerts[*index].resolution.seconds));
+    worst.truncate(WORST);
+    let all = ResponseTimes::of(&alerts.iter().collect::<Vec<_>>());
+    let tables = tables::tables(&alerts, names);
+    Ok(SlaReport { digest, definitions: &DEFINITIONS, scope, withdrawn, all, tables, worst, alerts })
+}
+
+impl SlaReport {
+    /// The period in words: "2026-11-01 00:00 to 2026-12-01 00:00 UTC".
+    #[must_use]
+    pub fn period(&self) -> String {
+        let SlaScope { since, until, as_of, .. } = &self.scope;
+        let until = minute(until.unwrap_or(*as_of));
+        since.map_or_else(|| format!("until {until} UTC"), |since| format!("{} to {until} UTC", minute(since)))
+    }
+
+    /// The time at which alerts without an answer are judged, the filters, and what is left out, in words.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let SlaScope { as_of, sites, zones, rules, .. } = &self.scope;
+        let mut notes = vec![format!("Alerts without an answer are judged as of {} UTC", minute(*as_of))];
+        for (what, ids) in [("sites", sites), ("zones", zones), ("rules", rules)] {
+            if !ids.is_empty() {
+                notes.push(format!("Only the {what} {}", ids.join(", ")));
+            }
+        }
+        if self.withdrawn > 0 {
+            notes.push(format!("{} left out, because their rule was withdrawn", plural(self.withdrawn, "alert")));
+        }
+        notes
+    }
+}
+
+fn minute(at: Timestamp) -> impl Display {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+impl SlaScope {
+    fn contains(&self, life: &AlertLife, names: &Names) -> bool {
+        let is_in = |wanted: &[String], id: Option<&str>| {
+            wanted.is_empty() || id.is_some_and(|id| wanted.iter().any(|wanted| wanted == id))
+        };
+        Period { since: self.since, until: self.until }.contains(life.raised)
+            && is_in(&self.sites, tables::site(life, names))
+            && is_in(&self.zones, life.location.zone.as_deref())
+            && is_in(&self.rules, Some(&life.rule))
+    }
+}
+
+/// The digest of the inputs, as JSON lines in the order of their text.
+fn digest(scope: &SlaScope, lives: &[AlertLife]) -> serde_json::Result<Digest> {
+    let sorted = |ids: &[String]| {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids.dedup();
+        ids
+    };
+    let [sites, zones, rules] = [&scope.sites, &scope.zones, &scope.rules].map(|ids| sorted(ids));
+    let scope = SlaScope { sites, zones, rules, ..*scope };
+    let mut lines: Vec<String> = lives.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    lines.push(serde_json::to_string(&(VERSION, scope))?);
+    lines.sort();
+    Ok(Digest::of(lines.join("\n").as_bytes()))
+}
