@@ -37,13 +37,7 @@ impl ArchivedFacts {
     pub fn read(archive: &dyn Archive, since: Option<Timestamp>) -> Result<Self, ArchiveError> {
         let mut damaged = Vec::new();
         let mut alerts: BTreeMap<AlertId, AlertLife> = BTreeMap::new();
-        read_lines(archive, ALERTS, since, &mut damaged, |life: AlertLife| {
-            let known = alerts.entry(life.alert).or_insert_with(|| life.clone());
-            // An alert that was opened again, because a reading of the same time was worse, ends later.
-            if known.end.map(|end| end.at) < life.end.map(|end| end.at) {
-                *known = life;
-            }
-        })?;
+        read_lines(archive, ALERTS, since, &mut damaged, |life| record_life(&mut alerts, life))?;
         let responses = Self::read_responses(archive, since, &mut damaged)?;
         Ok(Self { alerts: alerts.into_values().collect(), responses, damaged })
     }
@@ -62,6 +56,15 @@ impl ArchivedFacts {
             responses.insert(response);
         })?;
         Ok(responses.into_iter().collect())
+    }
+}
+
+/// Adds a life to those that are known. Of two of one alert, the one that ended last stays.
+pub fn record_life(known: &mut BTreeMap<AlertId, AlertLife>, life: AlertLife) {
+    let of_alert = known.entry(life.alert).or_insert_with(|| life.clone());
+    // An alert that was opened again, because a reading of the same time was worse, ends later.
+    if of_alert.end.map(|end| end.at) <= life.end.map(|end| end.at) {
+        *of_alert = life;
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 pub use self::error::ArchiveError;
-pub use self::facts::ArchivedFacts;
+pub use self::facts::{ArchivedFacts, record_life};
 pub use self::hours::{Hour, hours};
 pub use self::inventory::{Inventory, KnownIds};
 pub use self::period::Period;

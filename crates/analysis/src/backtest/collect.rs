@@ -1,6 +1,6 @@
 //! Collects the findings of all zones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -29,6 +29,7 @@ pub(super) fn findings(
     let mut devices: Vec<HistoryDevice> = Vec::new();
     let named = |rules: &TrialRules<'_>| RuleResults { name: rules.name.to_owned(), ..RuleResults::default() };
     let mut results: Vec<RuleResults> = rules.iter().map(named).collect();
+    let mut responses = BTreeSet::new();
     for mut zone in zones {
         zone.evaluators.iter_mut().for_each(|evaluator| evaluator.end(last, &zone.devices));
         let learned = zone.evaluators.first().and_then(|evaluator| evaluator.state.zone_name.clone());
@@ -37,6 +38,8 @@ pub(super) fn findings(
         for (results, evaluator) in results.iter_mut().zip(zone.evaluators) {
             results.counted += evaluator.results.counted;
             results.messages += evaluator.results.messages;
+            results.lives.extend(evaluator.lives.into_values());
+            responses.extend(evaluator.responses);
             let alerts = evaluator.results.alerts.into_iter();
             results.alerts.extend(alerts.map(|alert| AlertFact { device: first + alert.device, ..alert }));
         }
@@ -48,6 +51,7 @@ pub(super) fn findings(
     }
     for results in &mut results {
         results.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
+        results.lives.sort_by_key(|life| life.alert);
         results.avoidable = results.alerts.iter().filter(|alert| alert.avoidable).count() as u64;
     }
     let mut results = results.into_iter();
@@ -62,6 +66,7 @@ pub(super) fn findings(
         rules: on_trial,
         against,
         distributions: distributions(&devices),
+        responses: responses.into_iter().collect(),
         devices: devices.into_iter().map(|device| device.findings(minutes / MAX_PERIODS)).collect(),
     }
 }

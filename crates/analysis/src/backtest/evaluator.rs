@@ -1,6 +1,6 @@
 //! Evaluates a zone by a set of rules: its pushes in the order of their receipt, with the sweeps between them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
@@ -9,12 +9,14 @@ use super::arrivals::Arrivals;
 use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
 use super::trial_rules::TrialRules;
+use domain::alert::life::AlertLife;
 use domain::alert::{Alert, AlertId, Message, SuppressionReason};
 use domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use domain::reading::Reading;
-use domain::response::Response;
+use domain::response::{ReceivedResponse, Response};
 use domain::rules::{Blocked, RuleSet};
-use domain::state::{RuleState, ThresholdState, ZoneState};
+use domain::state::{Facts, RuleState, ThresholdState, ZoneState};
+use history::record_life;
 
 /// The part of a push that is about a zone.
 #[derive(Debug)]
@@ -25,6 +27,12 @@ pub(super) struct ZonePush<'t> {
     pub(super) responses: Vec<&'t Response>,
     /// Readings from the zone, in the order of the push.
     pub(super) readings: Vec<&'t Reading<'t>>,
+}
+
+impl ZonePush<'_> {
+    pub(super) fn new(received: Timestamp) -> Self {
+        Self { received, responses: Vec::new(), readings: Vec::new() }
+    }
 }
 
 /// The evaluation of a zone by a set of rules.
@@ -38,6 +46,10 @@ pub(super) struct HistoryEvaluator<'r> {
     next_sweep: Timestamp,
     /// The results so far. Devices of alerts are indices of the zone's devices.
     pub(super) results: RuleResults,
+    /// The lives of alerts so far.
+    pub(super) lives: BTreeMap<AlertId, AlertLife>,
+    /// The responses so far.
+    pub(super) responses: BTreeSet<ReceivedResponse>,
     /// The alerts in the results. One that is sent to several audiences at different times counts as sent first.
     sent: HashSet<AlertId>,
     /// Indices of alerts that last.
@@ -55,6 +67,8 @@ impl<'r> HistoryEvaluator<'r> {
             is_known: false,
             next_sweep: Timestamp::MIN,
             results: RuleResults::default(),
+            lives: BTreeMap::new(),
+            responses: BTreeSet::new(),
             sent: HashSet::new(),
             open: Vec::new(),
             sums: Vec::new(),
@@ -96,6 +110,11 @@ impl<'r> HistoryEvaluator<'r> {
 
     /// Ends the history, whose last reading is of `last`. Sends suppressed alerts; alerts that last end at `last`.
     pub(super) fn end(&mut self, last: Timestamp, devices: &ZoneDevices) {
+        // Before the suppressed alerts, which are sent after the end: an open life stays open.
+        self.take_facts();
+        for life in self.state.lives.open() {
+            record_life(&mut self.lives, life.clone());
+        }
         let mut now = Timestamp::MIN;
         while let Some(due) = self.state.suppressed.due().filter(|due| *due > now) {
             now = next_minute(due).max(self.next_sweep);
@@ -118,6 +137,7 @@ impl<'r> HistoryEvaluator<'r> {
             }
             let is_quiet = arrivals.is_quiet(now, rules.quiet_after);
             self.commit(devices, |rules, state| sweep(rules, state, now, !is_quiet));
+            self.take_facts();
             earliest = minute_after(now);
             if is_quiet {
                 // No-data alerts wait until something arrives.
@@ -127,6 +147,13 @@ impl<'r> HistoryEvaluator<'r> {
             }
         }
         self.next_sweep = self.next_sweep.max(minute_after(until));
+    }
+
+    /// Takes what a live sweep archives.
+    fn take_facts(&mut self) {
+        let Facts { alerts, responses } = self.state.lives.take_facts();
+        alerts.into_iter().for_each(|life| record_life(&mut self.lives, life));
+        self.responses.extend(responses);
     }
 
     /// Changes the state by `change`, and stores the alerts of its messages.

@@ -9,10 +9,12 @@ use serde::Serialize;
 
 use crate::words::count;
 use domain::alert::AlertId;
+use domain::alert::life::AlertLife;
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 use domain::location::Location;
 use domain::reading::ReadingId;
+use domain::response::ReceivedResponse;
 use domain::severity::Severity;
 
 /// Two alerts of a rule and device are about the same event if they are no further apart than this.
@@ -40,6 +42,9 @@ pub struct Findings {
     pub difference: Option<Difference>,
     /// The distribution of each metric that has a limit, by device type.
     pub distributions: Vec<Distribution>,
+    /// What people did in the zones, in order of receipt.
+    #[serde(skip)]
+    pub responses: Vec<ReceivedResponse>,
     /// All devices, by zone. [`AlertFact::device`] is an index of it.
     pub devices: Vec<DeviceFindings>,
 }
@@ -192,6 +197,9 @@ pub struct RuleResults {
     pub counted: u64,
     /// Messages, without digests. A message has all alerts of a reading.
     pub messages: u64,
+    /// The lives of alerts that people were told about, in order of their ids. At the end of the history, open ones stay open.
+    #[serde(skip)]
+    pub lives: Vec<AlertLife>,
     /// Alerts that an earlier report of a cleaning [would have avoided](AlertFact::avoidable).
     pub avoidable: u64,
 }

@@ -29,9 +29,10 @@ use self::trial_rules::TrialRules;
 use self::zone::HistoryZone;
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
+use domain::response::{ReceivedResponse, Response, ResponseSource};
 use domain::rules::{MentionKind, RuleSet};
 use domain::state::ZoneKey;
-use history::{Archive, ArchiveError, KnownIds, Period, Round, hours, read_pushes};
+use history::{Archive, ArchiveError, ArchivedFacts, KnownIds, Period, Round, hours, read_pushes};
 
 /// The rules and the readings of a backtest.
 #[derive(Clone, Debug)]
@@ -74,10 +75,14 @@ pub fn backtest(
     let until = trial.period.until.map(|until| until.checked_add(SignedDuration::from_hours(1)).unwrap_or(until));
     let hours = hours(archive, "raw/", &Period { until, ..trial.period })?;
     let rules: Vec<TrialRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TrialRules::new).collect();
-    let mut run = BacktestRun::new(trial, &rules);
+    let mut damaged = Vec::new();
+    // Recorded ones are events of Matrix in `raw/`.
+    let mut reported = ArchivedFacts::read_responses(archive, trial.period.since, &mut damaged)?;
+    reported.retain(|received| received.response.source == ResponseSource::Reported);
+    let mut run = BacktestRun::new(trial, &rules, &reported);
     let mut done = Progress { hours: hours.len(), ..Progress::default() };
     progress(done);
-    let damaged = thread::scope(|scope| {
+    damaged.extend(thread::scope(|scope| {
         // One round is read while the one before it is evaluated.
         let (send, receive) = sync_channel(1);
         let hours = &hours;
@@ -88,7 +93,7 @@ pub fn backtest(
             progress(done);
         }
         reader.join().unwrap_or_else(|_| Err(ArchiveError::not_read("the archive", "the reader failed; this is a bug")))
-    })?;
+    })?);
     let damaged = damaged.iter().map(ToString::to_string).collect();
     Ok(Findings { damaged, ..run.findings() })
 }
@@ -97,6 +102,8 @@ pub fn backtest(
 struct BacktestRun<'r> {
     trial: &'r Trial,
     rules: &'r [TrialRules<'r>],
+    /// The reported responses that are not evaluated, in order of receipt.
+    reported: &'r [ReceivedResponse],
     zones: Vec<HistoryZone<'r>>,
     by_key: HashMap<ZoneKey<'static>, usize, RandomState>,
     arrivals: Arrivals,
@@ -110,11 +117,12 @@ struct BacktestRun<'r> {
 }
 
 impl<'r> BacktestRun<'r> {
-    fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
+    fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>], reported: &'r [ReceivedResponse]) -> Self {
         let has_ids = trial.rules.1.mentions.iter().any(|mention| mention.kind != MentionKind::Type);
         Self {
             trial,
             rules,
+            reported,
             zones: Vec::new(),
             by_key: HashMap::default(),
             arrivals: Arrivals::default(),
@@ -132,6 +140,7 @@ impl<'r> BacktestRun<'r> {
         let parsed: Vec<Vec<Result<Reading<'_>, _>>> = parsed.collect();
         let mut zone_pushes: Vec<Vec<ZonePush<'_>>> = Vec::new();
         for (push, readings) in round.pushes.iter().zip(&parsed) {
+            self.add_reported(push.received, &mut zone_pushes);
             let by_zone = self.split(push.received, readings.iter().flatten());
             self.counts.unreadable += readings.iter().filter(|reading| reading.is_err()).count() as u64;
             if readings.iter().any(Result::is_ok) {
@@ -140,14 +149,35 @@ impl<'r> BacktestRun<'r> {
             zone_pushes.resize_with(self.zones.len(), Vec::new);
             by_zone.into_iter().for_each(|(zone, part)| zone_pushes[zone].push(part));
         }
+        self.evaluate(&zone_pushes);
+        zone_pushes.iter().flatten().map(|part| part.readings.len() as u64).sum()
+    }
+
+    /// Adds the responses that people reported up to `until` to the pushes of their zones.
+    fn add_reported<'t>(&mut self, until: Timestamp, zone_pushes: &mut Vec<Vec<ZonePush<'t>>>)
+    where
+        'r: 't,
+    {
+        let (due, later) = self.reported.split_at(self.reported.partition_point(|one| one.received <= until));
+        self.reported = later;
+        zone_pushes.resize_with(self.zones.len(), Vec::new);
+        for ReceivedResponse { received, response } in due {
+            if self.is_in_trial(Some(&response.zone), response.at(), *received) {
+                self.counts.cleanings += u64::from(response.done.is_some());
+                let part = || ZonePush { responses: vec![response], ..ZonePush::new(*received) };
+                self.zones_of(response).for_each(|zone| zone_pushes[zone].push(part()));
+            }
+        }
+    }
+
+    /// Evaluates the parts of pushes of each zone.
+    fn evaluate(&mut self, zone_pushes: &[Vec<ZonePush<'_>>]) {
         // The earliest time that a reading of the first push can have.
         let since = self.began.and_then(|began| began.checked_sub(self.trial.rules.1.max_age).ok());
         let (arrivals, since) = (&self.arrivals, since.unwrap_or(Timestamp::MIN));
-        let readings = zone_pushes.iter().flatten().map(|part| part.readings.len() as u64).sum();
         self.zones.par_iter_mut().zip(zone_pushes).for_each(|(zone, parts)| {
             parts.iter().for_each(|part| zone.add(part, arrivals, since));
         });
-        readings
     }
 
     /// Splits the readings of a push by the index of their zone.
@@ -156,7 +186,6 @@ impl<'r> BacktestRun<'r> {
         received: Timestamp,
         readings: impl Iterator<Item = &'t Reading<'t>>,
     ) -> BTreeMap<usize, ZonePush<'t>> {
-        let empty = || ZonePush { received, responses: Vec::new(), readings: Vec::new() };
         let (mut by_zone, mut responses) = (BTreeMap::new(), Vec::new());
         for reading in readings {
             if let Some(ids) = &mut self.ids {
@@ -176,21 +205,26 @@ impl<'r> BacktestRun<'r> {
                 }
             }
             let zone = self.zone(ZoneKey::of(&reading.source));
-            by_zone.entry(zone).or_insert_with(empty).readings.push(reading);
+            by_zone.entry(zone).or_insert_with(|| ZonePush::new(received)).readings.push(reading);
         }
-        // After the readings, which can make the zone of a response known. Without a project, it is of all with this zone.
+        // After the readings, which can make the zone of a response known.
         for response in responses {
-            let is_about = |key: &ZoneKey<'_>| {
-                key.is_zone
-                    && key.id == response.zone
-                    && response.project.as_ref().is_none_or(|project| *project == key.project)
-            };
-            for (_, zone) in self.by_key.iter().filter(|(key, _)| is_about(key)) {
-                by_zone.entry(*zone).or_insert_with(empty).responses.push(response);
+            for zone in self.zones_of(response) {
+                by_zone.entry(zone).or_insert_with(|| ZonePush::new(received)).responses.push(response);
             }
         }
         self.evaluated_until = self.evaluated_until.max(received);
         by_zone
+    }
+
+    /// The indices of the known zones that a response is about. Without a project, it is about all with its id.
+    fn zones_of(&self, response: &Response) -> impl Iterator<Item = usize> {
+        let is_about = |key: &ZoneKey<'_>| {
+            key.is_zone
+                && key.id == response.zone
+                && response.project.as_ref().is_none_or(|project| *project == key.project)
+        };
+        self.by_key.iter().filter(move |(key, _)| is_about(key)).map(|(_, zone)| *zone)
     }
 
     /// The index of a zone. Adds a new zone.
@@ -205,18 +239,28 @@ impl<'r> BacktestRun<'r> {
     }
 
     fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
-        let Trial { period, sites, zones, device_types, .. } = self.trial;
+        let Trial { sites, device_types, .. } = self.trial;
         let Source { project, zone, device_type, .. } = &reading.source;
-        let zone = reading.response.as_ref().map(|response| response.zone.as_str()).or(zone.as_deref());
-        period.contains(counts_at(reading.time, received))
+        // A response has neither a site nor a device type.
+        if let Some(response) = &reading.response {
+            return self.is_in_trial(Some(&response.zone), reading.time, received);
+        }
+        self.is_in_trial(zone.as_deref(), reading.time, received)
+            && (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
+            && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type))
+    }
+
+    /// Whether a reading or a response of this zone and time is of the period and the zones of the trial.
+    fn is_in_trial(&self, zone: Option<&str>, time: Option<Timestamp>, received: Timestamp) -> bool {
+        let Trial { period, zones, .. } = self.trial;
+        period.contains(counts_at(time, received))
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
-            // A response has neither a site nor a device type.
-            && (reading.response.is_some()
-                || (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
-                    && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type)))
     }
 
     fn findings(mut self) -> Findings {
+        let mut zone_pushes = Vec::new();
+        self.add_reported(Timestamp::MAX, &mut zone_pushes);
+        self.evaluate(&zone_pushes);
         // Live sweeps go on while other zones send. After `until`, all zones miss readings.
         let until = self.trial.period.until.map_or(self.evaluated_until, |until| until.min(self.evaluated_until));
         self.zones.par_iter_mut().for_each(|zone| zone.sweep_until(until, &self.arrivals));

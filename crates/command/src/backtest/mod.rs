@@ -31,9 +31,7 @@ const BUILT_IN: &str = "built-in";
   smartclean-push backtest --from data --rules new.toml --against my-rules.toml --html report.html
   smartclean-push backtest --from data --rules new.toml --against built-in --since 2026-11-01 --zone lobby
   smartclean-push backtest --from data --device-type ODRDTR_BATT_V1
-  smartclean-push backtest --from data --format json | jq '.difference.missed | length'
-
-Cleanings that a button reported (POST /zones/…/cleaned) are no readings: a backtest does not know them.")]
+  smartclean-push backtest --from data --format json | jq '.difference.missed | length'")]
 pub(super) struct BacktestCommand {
     /// Stored readings: the data folder of `serve`, or s3://bucket
     #[arg(long, value_name = "FOLDER|s3://…")]
