@@ -16,12 +16,13 @@ fn simulate() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Runs each command that reads history. Each comes with a text that its output must contain.
-fn run_readers(folder: &Path) -> [(&'static str, CommandOutput); 4] {
+fn run_readers(folder: &Path) -> [(&'static str, CommandOutput); 5] {
     let read = |arguments: &[&str]| run(folder, arguments);
     [
         ("rule", read(&["backtest", "--from", "data", "--rules", "rules.toml"])),
         ("rules.toml: no fault", read(&["check", "--from", "data", "rules.toml"])),
         ("readings: ", read(&["survey", "--from", "data"])),
+        ("Response times", read(&["sla", "--from", "data", "--rules", "rules.toml"])),
         ("Objects ", read(&["replay", "raw", "--from", "data", "--state", "state.db"])),
     ]
 }
@@ -67,11 +68,12 @@ fn a_damaged_object_of_rejections_is_skipped_and_listed() {
 #[test]
 fn an_empty_period_is_refused_and_an_unknown_zone_is_a_warning() {
     let (folder, _data) = simulate();
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["backtest", "--from", "data", "--rules", "built-in"],
         &["replay", "raw", "--from", "data", "--state", "state.db"],
         &["replay", "rejected", "--from", "data"],
         &["survey", "--from", "data"],
+        &["sla", "--from", "data"],
     ];
     for command in commands {
         let between = |since, until| run(folder.path(), &[command, &["--since", since, "--until", until]].concat());

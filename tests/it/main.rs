@@ -45,6 +45,7 @@ mod samples;
 mod second_look;
 mod serve;
 mod simulate;
+mod sla;
 mod soak;
 mod state_stores;
 mod support;

@@ -21,6 +21,7 @@ mod replay;
 mod rules;
 mod serve;
 mod simulate;
+mod sla;
 mod stop;
 mod survey;
 mod test;
@@ -49,6 +50,7 @@ enum Command {
     Check(check::CheckCommand),
     Test(test::TestCommand),
     Backtest(backtest::BacktestCommand),
+    Sla(sla::SlaCommand),
     Replay(replay::ReplayCommand),
     Cost(cost::CostCommand),
     Survey(survey::SurveyCommand),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Backtest(command) => command.run(),
+        Command::Sla(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Cost(command) => command.run(),
         Command::Survey(command) => command.run(),

@@ -1,7 +1,9 @@
 //! Results on standard output; messages and progress on standard error.
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,6 +52,13 @@ pub(super) fn print_results(text: impl Display) -> Result<(), Failure> {
 /// Prints a message to standard error. Characters that could control a terminal become blanks.
 pub(super) fn note(message: impl Display) {
     let _ = writeln!(anstream::stderr(), "{}", display::lines(&message.to_string()));
+}
+
+/// Writes a report into a file.
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).or_failure(format_args!("{} cannot be written", path.display()))?;
+    note(format_args!("The report is in {}", path.display()));
+    Ok(())
 }
 
 /// A progress bar with the time left and a message. It is shown on a terminal only.

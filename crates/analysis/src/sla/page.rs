@@ -11,8 +11,9 @@ use crate::words::{count, moment};
 /// Writes a report as an HTML page: one file, without network requests and scripts.
 #[must_use]
 pub fn page(report: &SlaReport) -> String {
-    let findings: Vec<_> = report.alerts.iter().filter(|alert| alert.finding.is_some()).collect();
-    let worst: Vec<_> = report.worst.iter().map(|index| &report.alerts[*index]).collect();
+    let findings: Vec<_> = report.alerts.iter().filter_map(|alert| Some((alert, alert.finding.clone()?))).collect();
+    let worst: Vec<_> =
+        report.worst.iter().map(|index| &report.alerts[*index]).map(|alert| (alert, alert.story())).collect();
     let lead = "Measured from the first message about an alert. Below: what the numbers mean.";
     let mut sections = vec![
         ("times", "Response times", lead, html! { @for table in &report.tables { (times(table)) } }),
@@ -61,17 +62,17 @@ fn times(SlaTable { by, groups }: &SlaTable) -> Markup {
     }
 }
 
-fn lives(alerts: &[&TimedAlert]) -> Markup {
+fn lives(alerts: &[(&TimedAlert, String)]) -> Markup {
     let table = Table { columns: ["Raised", "Alert", "Reaction", "Resolution", "What happened"], texts: 5 };
     html! { @if !alerts.is_empty() {
-        (table.folded(alerts.iter().map(|alert| {
+        (table.folded(alerts.iter().map(|(alert, text)| {
             let life = &alert.life;
             [
                 html! { (moment(&life.location.local_zone, life.raised)) },
                 html! { (name(&life.title)) " " small { (name(&alert.place)) } },
                 html! { (alert.reaction.in_words()) },
                 html! { (alert.resolution.in_words()) },
-                name(&alert.story()),
+                name(text),
             ]
         })))
     } }

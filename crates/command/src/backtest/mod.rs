@@ -2,20 +2,21 @@
 
 mod tables;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use analysis::backtest::findings::Findings;
 use analysis::backtest::{Trial, backtest};
 use analysis::report;
 use analysis::words::count;
 use clap::Args;
+use history::Archive;
 use jiff::Timestamp;
 use smartclean_push::domain::device::{DEVICE_TYPES, DeviceType, short_name};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::names::NameError;
 use smartclean_push::domain::rules::{MentionKind, RuleSet};
 
-use crate::output::{OutputFormat, note, progress_bar};
+use crate::output::{OutputFormat, note, progress_bar, write_file};
 use crate::{Failure, OrFailure as _, archive, period, rules};
 
 /// The name of the rules without a file.
@@ -64,23 +65,9 @@ pub(super) struct BacktestCommand {
 impl BacktestCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let trial = self.trial()?;
-        let archive = archive::open(&self.from)?;
-        let bar = progress_bar(0);
-        let findings = backtest(archive.as_ref(), &trial, |progress| {
-            bar.set_length(progress.hours as u64);
-            bar.set_position(progress.hours_done as u64);
-            let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
-            bar.set_message(format!("{} readings, {rate:.0} a second", count(progress.readings)));
-        });
-        bar.finish_and_clear();
-        let findings = findings?;
+        let findings = run(&*archive::open(&self.from)?, &trial)?;
         if let Some(path) = &self.html {
-            fs::write(path, report::page(&findings, Timestamp::now()))
-                .or_failure(format_args!("{} cannot be written", path.display()))?;
-            note(format_args!("The report is in {}", path.display()));
-        }
-        for warning in &findings.unknown_ids {
-            note(format_args!("warning: {}", line(warning)));
+            write_file(path, &report::page(&findings, Timestamp::now()))?;
         }
         self.format.print(&findings, tables::text)?;
         archive::fail_if_damaged(&findings.damaged)
@@ -102,8 +89,25 @@ impl BacktestCommand {
     }
 }
 
+/// Evaluates rules, with a progress bar. Prints warnings.
+pub(super) fn run(archive: &dyn Archive, trial: &Trial) -> Result<Findings, Failure> {
+    let bar = progress_bar(0);
+    let findings = backtest(archive, trial, |progress| {
+        bar.set_length(progress.hours as u64);
+        bar.set_position(progress.hours_done as u64);
+        let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
+        bar.set_message(format!("{} readings, {rate:.0} a second", count(progress.readings)));
+    });
+    bar.finish_and_clear();
+    let findings = findings?;
+    for warning in &findings.unknown_ids {
+        note(format_args!("warning: {}", line(warning)));
+    }
+    Ok(findings)
+}
+
 /// Rules and their name.
-fn named(path: &Path) -> Result<(String, RuleSet), Failure> {
+pub(super) fn named(path: &Path) -> Result<(String, RuleSet), Failure> {
     let file = Some(path).filter(|path| *path != Path::new(BUILT_IN));
     Ok((path.display().to_string(), rules::load(file)?))
 }

@@ -1,4 +1,4 @@
-//! Injection into the HTML report.
+//! Injection into the HTML reports.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,13 @@ use super::is_hidden;
 use super::terminal::{ATTACKED, Attacked, PLAIN};
 use crate::support::command;
 
-/// Returns the report of a backtest of the stored readings.
-fn page(attacked: &Attacked) -> String {
+/// Returns the report that a command writes about the stored readings.
+fn page(attacked: &Attacked, arguments: &[&str]) -> String {
     let folder = attacked.copied();
-    let arguments = ["backtest", "--from", "data", "--against", "built-in", "--html", "report.html"];
-    let output = command(&arguments).current_dir(folder.path()).output().unwrap();
+    let output = command(&[arguments, &["--from", "data", "--html", "report.html"]].concat())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     std::fs::read_to_string(folder.path().join("report.html")).unwrap()
 }
@@ -41,16 +43,18 @@ fn markup(page: &str) -> BTreeSet<String> {
 
 #[test]
 fn no_name_changes_the_markup_of_the_report() {
-    let plain = markup(&page(&PLAIN));
-    assert!(plain.contains("table") && plain.contains("class") && !plain.contains("script"), "{plain:?}");
-    let page = page(&ATTACKED);
-    let found = markup(&page);
-    assert_eq!(found.difference(&plain).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert_eq!(page.chars().find(|c| is_hidden(*c) && *c != '\n'), None);
-    for part in ["<script", "<img src=x", "<svg onload", "\" onmouseover=\"evil", "]]>"] {
-        assert!(!page.contains(part), "{part}");
+    for arguments in [&["backtest", "--against", "built-in"][..], &["sla", "--rules", "built-in"]] {
+        let plain = markup(&page(&PLAIN, arguments));
+        assert!(plain.contains("table") && plain.contains("class") && !plain.contains("script"), "{plain:?}");
+        let page = page(&ATTACKED, arguments);
+        let found = markup(&page);
+        assert_eq!(found.difference(&plain).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(page.chars().find(|c| is_hidden(*c) && *c != '\n'), None);
+        for part in ["<script", "<img src=x", "<svg onload", "\" onmouseover=\"evil", "]]>"] {
+            assert!(!page.contains(part), "{part}");
+        }
+        assert!(page.contains("&lt;script&gt;evil()"), "names are shown, escaped");
     }
-    assert!(page.contains("&lt;script&gt;evil()"), "names are shown, escaped");
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn commands_that_read_the_archive_sanitize_it() {
     std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"bad-feedback\"\nat_least = 5\n").unwrap();
     for arguments in [
         &["backtest", "--from", "data", "--rules", "rules.toml", "--against", "built-in"][..],
+        &["sla", "--from", "data", "--rules", "rules.toml"],
         &["replay", "rejected", "--from", "data", "--into", "data"],
         &["replay", "raw", "--from", "data", "--state", "again.db"],
         &["compact", "--data", "data", "--before", "2100-01-01"],

@@ -1,0 +1,188 @@
+//! `sla`, run as a shell runs it, with objects as the receiver archives them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smartclean_push::adapters::local::FolderStore;
+use smartclean_push::domain::alert::life::AlertLife;
+use smartclean_push::domain::archive::pack_facts;
+use smartclean_push::domain::digest::Digest;
+use smartclean_push::domain::response::{ReceivedResponse, Response};
+use smartclean_push::domain::state::Facts;
+use smartclean_push::ingest::ports::RawStore as _;
+
+use crate::support::{files, run};
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-11-{text}:00Z").parse().unwrap()
+}
+
+/// An alert about soap in a zone, from the member `raised` on.
+fn alert(id: &str, zone: &str, raised: &str, more: &Value) -> AlertLife {
+    let mut life = json!({
+        "alert": Digest::of(id.as_bytes()), "rule": "soap-low", "title": "Soap low", "kind": "threshold", "severity": "medium",
+        "device": "soap", "at": at(raised), "raised": at(raised), "to": ["day-team"], "respond_within": "15m",
+        "clean_within": "45m",
+        "breach": { "metric": "p", "label": "soap left", "value": 4, "unit": "percent", "comparison": "below", "limit": 5 },
+        "location": { "display": "=Soap", "device": "soap", "device_type": "SS", "zone": zone, "project": "tower",
+            "property": null, "local_zone": { "region": "Asia/Singapore" } },
+    });
+    for (key, value) in more.as_object().unwrap() {
+        life[key] = value.clone();
+    }
+    serde_json::from_value(life).unwrap()
+}
+
+fn archive(data: &Path, archived: &str, alerts: Vec<AlertLife>, responses: &[(&str, &str)]) {
+    let responses = responses
+        .iter()
+        .map(|(zone, done)| ReceivedResponse { received: at(archived), response: Response::reported(*zone, at(done)) });
+    let facts = Facts { alerts, responses: responses.collect() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = FolderStore::open_shared(data).unwrap();
+    for object in pack_facts(&facts, at(archived)).unwrap() {
+        runtime.block_on(store.put(object)).unwrap();
+    }
+}
+
+fn first() -> AlertLife {
+    alert("1", "z1", "23T02:00", &json!({}))
+}
+
+/// A folder with the alerts of two days: one that was answered late and contradicted, one that was answered in time, as is known
+/// only from a response that came after its end, and one that is open.
+fn archived() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("raw")).unwrap();
+    archive(&data, "23T02:01", vec![first()], &[]);
+    let contradicted = json!({
+        "started": at("23T02:10"), "done": { "reported": at("23T02:42") },
+        "contradiction": { "at": at("23T03:10"), "breach": { "metric": "p", "label": "soap left", "value": 3, "unit": "percent",
+            "comparison": "below", "limit": 5 } },
+        "end": { "at": at("23T03:10"), "reason": "contradicted" },
+    });
+    let measured =
+        json!({ "done": { "measured": at("23T05:00") }, "end": { "at": at("23T05:00"), "reason": "resolved" } });
+    let ended = [alert("1", "z1", "23T02:00", &contradicted), alert("2", "z2", "23T04:00", &measured)];
+    archive(&data, "23T05:01", ended.to_vec(), &[("z1", "23T02:42")]);
+    archive(&data, "24T01:00", vec![alert("3", "z2", "24T00:30", &json!({}))], &[("z2", "23T04:10")]);
+    folder
+}
+
+const ALL: &[&str] = &["sla", "--from", "data", "--since", "2026-11-23", "--until", "2026-11-25"];
+
+#[test]
+fn archived_alerts_are_summarized_and_late_responses_count() {
+    let folder = archived();
+    let ran = run(folder.path(), ALL);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    for expected in [
+        "Response times of 3 alerts, 2026-11-23 00:00 to 2026-11-25 00:00 UTC\n",
+        "  reaction: median 10 min, 90 % 10 min, within target 66 % of 3; 1 open\n",
+        "  resolution: median 10 min, 90 % 42 min, within target 66 % of 3; 1 open\n",
+        "  contradicted by the sensor: 1\n",
+        "by team ",
+        "reported cleaned 10:42, at 11:10 soap left 3 % (limit 5)\n",
+    ] {
+        assert!(ran.out.contains(expected), "{expected}\n{}", ran.out);
+    }
+    let json = run(folder.path(), &[ALL, &["--format", "json"]].concat());
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["all"]["reaction"]["median_seconds"], 600);
+    assert!(ran.out.contains(json["digest"].as_str().unwrap()));
+    // Both parties get the same digest, also if one has a fact twice, because a sweep was interrupted.
+    archive(&folder.path().join("data"), "24T02:00", vec![first()], &[("z1", "23T02:42")]);
+    let again: Value = serde_json::from_str(&run(folder.path(), &[ALL, &["--format", "json"]].concat()).out).unwrap();
+    assert_eq!(again, json);
+}
+
+#[test]
+fn filters_select_alerts_by_id_or_name() {
+    let folder = archived();
+    std::fs::write(folder.path().join("rules.toml"), "[[zone]]\nid = \"z2\"\nname = \"Gym\"\n").unwrap();
+    let counted = |arguments: &[&str]| {
+        let ran = run(folder.path(), &[ALL, arguments].concat());
+        (ran.exit, ran.out.lines().next().unwrap_or_default().split(", ").next().unwrap().to_owned())
+    };
+    let some = |text: &str| (Some(0), format!("Response times of {text}"));
+    assert_eq!(counted(&["--zone", "z1"]), some("1 alert"));
+    assert_eq!(counted(&["--names", "rules.toml", "--zone", "Gym"]), some("2 alerts"));
+    assert_eq!(counted(&["--site", "tower", "--rule", "soap-low"]), some("3 alerts"));
+    assert_eq!(counted(&["--rule", "spill"]), some("0 alerts"));
+    assert_eq!(counted(&["--names", "rules.toml", "--zone", "Gymm"]).0, Some(2));
+    let none = run(folder.path(), &["sla", "--from", "data", "--until", "2026-11-01"]);
+    assert!(none.exit == Some(0) && none.err.contains("No archived alert is in this selection"), "{}", none.err);
+}
+
+#[test]
+fn the_page_and_the_lines_of_a_spreadsheet_are_files() {
+    let folder = archived();
+    let ran = run(folder.path(), &[ALL, &["--html", "r.html", "--csv", "r.csv"]].concat());
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), "The report is in r.html\nThe report is in r.csv\n"));
+    let page = std::fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains("soap left 3 % (limit 5)") && !page.contains("<script")
+    );
+    let csv = std::fs::read_to_string(folder.path().join("r.csv")).unwrap();
+    assert!(
+        csv.lines().count() == 4 && csv.contains(",\"z1, =Soap\",tower,z1,soap,day-team,2026-11-23T02:00:00Z,"),
+        "{csv}"
+    );
+    let ran = run(folder.path(), &[ALL, &["--csv", "missing/r.csv"]].concat());
+    assert!(ran.exit == Some(1) && ran.err.contains("missing/r.csv cannot be written"), "{}", ran.err);
+}
+
+#[test]
+fn a_damaged_object_is_left_out_and_named() {
+    let folder = archived();
+    let alerts = folder.path().join("data/alerts");
+    let name = files(&alerts).into_iter().find(|name| name.starts_with("dt=2026-11-24/")).unwrap();
+    std::fs::write(alerts.join(&name), "no frame").unwrap();
+    let ran = run(folder.path(), ALL);
+    assert_eq!(ran.exit, Some(1));
+    assert!(ran.out.starts_with("Response times of 2 alerts"), "{}", ran.out);
+    assert!(ran.err.contains(&format!("alerts/{name} is damaged: ")), "{}", ran.err);
+}
+
+/// What happened to each alert of a report, by id: when it was raised, and until when it was open.
+fn lives(folder: &Path, arguments: &[&str]) -> BTreeMap<String, (Timestamp, Value)> {
+    let ran = run(folder, &[&["sla", "--from", "data", "--format", "json"], arguments].concat());
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let life = |life: &Value| {
+        let raised = life["raised"].as_str().unwrap().parse().unwrap();
+        (
+            life["alert"].as_str().unwrap().to_owned(),
+            (raised, json!([life["done"], life["end"], life["reaction"]["state"]])),
+        )
+    };
+    report["alerts"].as_array().unwrap().iter().map(life).collect()
+}
+
+#[test]
+fn alerts_are_raised_again_under_the_rules_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulate = ["simulate", "--out", "data", "--devices", "40", "--days", "2", "--from", "2026-11-01"];
+    assert_eq!(run(folder.path(), &simulate).exit, Some(0));
+    std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"high-usage\"\nrespond_within = \"1m\"\n")
+        .unwrap();
+    let all = lives(folder.path(), &["--rules", "rules.toml"]);
+    // They are those of the whole history: the evaluation begins before the period, and answers of after it count.
+    let period = ["--since", "2026-11-02", "--until", "2026-11-02T08:00"];
+    let part = lives(folder.path(), &[&["--rules", "rules.toml"], &period[..]].concat());
+    let (since, until) = ("2026-11-02T00:00:00Z".parse().unwrap(), "2026-11-02T08:00:00Z".parse().unwrap());
+    let expected: BTreeMap<_, _> =
+        all.clone().into_iter().filter(|(_, (raised, _))| (since..until).contains(raised)).collect();
+    assert!(expected.len() > 5 && expected.len() < all.len(), "{} of {}", expected.len(), all.len());
+    assert_eq!(part, expected);
+    let ended_later = |life: &Value| life[1]["at"].as_str().is_some_and(|at| at > "2026-11-02T08:00:00Z");
+    assert!(part.values().any(|(_, life)| ended_later(life)), "{part:#?}");
+    let counts = run(folder.path(), &["sla", "--from", "data", "--rules", "rules.toml", "--rule", "high-usage"]).out;
+    assert!(counts.contains("High usage (reported only)") && counts.contains("within target 0 % of"), "{counts}");
+    // Archived alerts do not matter, and there are none.
+    let none = run(folder.path(), &["sla", "--from", "data"]);
+    assert!(none.exit == Some(0) && none.err.contains("raise them again with --rules"), "{}", none.err);
+}
