@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::Timestamp;
+use analysis::backtest::{Trial, backtest};
+use analysis::sla::{self, SlaScope};
+use history::{ArchivedFacts, Period};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::alert::life::AlertLife;
 use smartclean_push::domain::archive::pack_facts;
 use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::response::{ReceivedResponse, Response};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::rules::names::Names;
 use smartclean_push::domain::state::Facts;
 use smartclean_push::ingest::ports::RawStore as _;
 
-use crate::support::{files, run};
+use crate::support::{MemoryArchive, TestApp, body, files, push_to, reading_with, run};
 
 fn at(text: &str) -> Timestamp {
     format!("2026-11-{text}:00Z").parse().unwrap()
@@ -145,6 +150,73 @@ fn a_damaged_object_is_left_out_and_named() {
     assert_eq!(ran.exit, Some(1));
     assert!(ran.out.starts_with("Response times of 2 alerts"), "{}", ran.out);
     assert!(ran.err.contains(&format!("alerts/{name} is damaged: ")), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn archived_alerts_and_those_raised_again_make_the_same_report() {
+    let rules = || RuleSet::parse("rules.toml", "[[rule]]\nid = \"high-usage\"\nclean_within = \"20m\"\n").unwrap();
+    let app = TestApp::with_rules(rules());
+    let minute = |minute: i64| at("23T02:00") + SignedDuration::from_mins(minute);
+    let reading = |device_type: &str, minute_: i64, values: &Value| {
+        reading_with(
+            device_type,
+            values,
+            &json!({ "unixT": minute(minute_).as_millisecond(), "Region": "Asia/Singapore" }),
+        )
+    };
+    let soap = |minute: i64, p: i64| reading("SS", minute, &json!({ "p": p }));
+    let usage = |minute: i64| reading("UM", minute, &json!({ "count": 40 }));
+    let task = |began: i64, ended: i64| {
+        let [began, ended] = [began, ended].map(|at| minute(at).as_second());
+        let meta = json!({ "Zone": "zone", "AStart": began, "AEnd": ended });
+        json!({ "RoutingKey": "matrix.a.task.closed.1", "UnixTimeInt": ended, "Meta": meta }).to_string()
+    };
+    for (now, text) in [
+        (0, soap(0, 4)),
+        // Not before the block of the first alert ends.
+        (1, usage(1)),
+        (30, task(20, 29)),
+        (50, soap(50, 3)),
+        (80, soap(80, 90)),
+        (100, usage(100)),
+        (200, soap(200, 2)),
+    ] {
+        push_to(app.ingest(), body(&[text]), minute(now)).await.unwrap();
+        for more in 0..20 {
+            app.ingest().sweep(minute(now + more)).await.unwrap();
+        }
+        if now == 100 {
+            app.ingest().respond(&[&Response::reported("zone", minute(118))], minute(120)).await.unwrap();
+        }
+    }
+    let archive = MemoryArchive(&app.store);
+    let ArchivedFacts { alerts, responses, .. } = ArchivedFacts::read(&archive, None).unwrap();
+    let trial = Trial {
+        rules: ("rules.toml".into(), rules()),
+        against: None,
+        period: Period::default(),
+        sites: vec![],
+        zones: vec![],
+        device_types: vec![],
+    };
+    let findings = backtest(&archive, &trial, |_| ()).unwrap();
+    let scope = SlaScope { since: None, until: None, as_of: minute(300), sites: vec![], zones: vec![], rules: vec![] };
+    let report = |alerts, responses: &[_]| sla::report(alerts, responses, scope.clone(), &Names::default()).unwrap();
+    let (live, again) = (report(alerts, &responses), report(findings.rules.lives, &findings.responses));
+    assert_eq!(live, again);
+    let times = live
+        .alerts
+        .iter()
+        .map(|alert| (alert.life.rule.as_str(), alert.resolution.seconds / 60, alert.finding.clone()));
+    let contradiction = "recorded cleaned 10:29, at 10:50 soap left 3 % (limit 5)".to_owned();
+    let expected = [
+        ("soap-low", 29, Some(contradiction)),
+        ("high-usage", 14, None),
+        ("soap-low", 30, None),
+        ("high-usage", 18, None),
+        ("soap-low", 100, None),
+    ];
+    assert_eq!(times.collect::<Vec<_>>(), expected);
 }
 
 /// What happened to each alert of a report, by id: when it was raised, and until when it was open.

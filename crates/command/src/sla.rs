@@ -27,7 +27,7 @@ const MAX_ROWS: usize = 15;
 
 /// Compute how long people took to deal with alerts: reaction, resolution and the share within target, by team, zone and hour
 ///
-/// Alerts and responses are archived by the receiver, `alerts/` and `responses/`. --since and --until select alerts by the time of
+/// The receiver archives alerts (`alerts/`) and what people did (`responses/`). --since and --until select alerts by the time of
 /// their first message. The digest is the same for both parties of a contract if they have the same alerts, answers and period.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
