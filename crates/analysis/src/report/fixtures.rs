@@ -3,8 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::backtest::findings::{
-    AlertFact, DeviceFindings, Difference, Distribution, Findings, Outliers, ReadingCounts, RuleLimit, RuleResults,
-    Series, Span,
+    AlertFact, DeviceFindings, Difference, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Series, Span,
 };
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
@@ -103,8 +102,7 @@ pub(super) fn findings(devices: Vec<DeviceFindings>, alerts: Vec<AlertFact>) -> 
             name: "rules.toml".to_owned(),
             messages: alerts.len() as u64,
             alerts,
-            counted: 0,
-            avoidable: 0,
+            ..RuleResults::default()
         },
         devices,
         ..Findings::default()
@@ -134,13 +132,9 @@ pub(super) fn building(devices: usize) -> Findings {
         name: name.to_owned(),
         messages: alerts.len() as u64 * 4 / 5,
         alerts,
-        counted: 0,
-        avoidable: 0,
+        ..RuleResults::default()
     };
     Findings {
-        outliers: Outliers::default(),
-        unknown_ids: Vec::new(),
-        damaged: Vec::new(),
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(24 * DAYS) }),
         readings: ReadingCounts {
             judged: 412_908,
@@ -159,6 +153,7 @@ pub(super) fn building(devices: usize) -> Findings {
         rules: verdict("rules.toml", trial),
         against: Some(verdict("built-in", alerts)),
         devices: found,
+        ..Findings::default()
     }
 }
 
