@@ -242,16 +242,20 @@ fn alerts_are_raised_again_under_the_rules_of_a_file() {
     std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"high-usage\"\nrespond_within = \"1m\"\n")
         .unwrap();
     let all = lives(folder.path(), &["--rules", "rules.toml"]);
-    // They are those of the whole history: the evaluation begins before the period, and answers of after it count.
-    let period = ["--since", "2026-11-02", "--until", "2026-11-02T08:00"];
+    // A breach from before the period is no alert of it, and the last alert of the period is over after it.
+    let minutes = SignedDuration::from_mins;
+    let is_long = |(raised, life): &(Timestamp, &Value)| {
+        let end = life[1]["at"].as_str().map(|end| end.parse::<Timestamp>().unwrap());
+        life[1]["reason"] == "resolved" && end.is_some_and(|end| end.duration_since(*raised) > minutes(4))
+    };
+    let long = all.values().map(|(raised, life)| (*raised, life)).filter(is_long).map(|(raised, _)| raised);
+    let (since, until) = (long.clone().min().unwrap() + minutes(2), long.max().unwrap() + minutes(2));
+    let period = ["--since", &since.to_string(), "--until", &until.to_string()];
     let part = lives(folder.path(), &[&["--rules", "rules.toml"], &period[..]].concat());
-    let (since, until) = ("2026-11-02T00:00:00Z".parse().unwrap(), "2026-11-02T08:00:00Z".parse().unwrap());
     let expected: BTreeMap<_, _> =
         all.clone().into_iter().filter(|(_, (raised, _))| (since..until).contains(raised)).collect();
-    assert!(expected.len() > 5 && expected.len() < all.len(), "{} of {}", expected.len(), all.len());
+    assert!(!expected.is_empty() && expected.len() < all.len(), "{} of {}", expected.len(), all.len());
     assert_eq!(part, expected);
-    let ended_later = |life: &Value| life[1]["at"].as_str().is_some_and(|at| at > "2026-11-02T08:00:00Z");
-    assert!(part.values().any(|(_, life)| ended_later(life)), "{part:#?}");
     let counts = run(folder.path(), &["sla", "--from", "data", "--rules", "rules.toml", "--rule", "high-usage"]).out;
     assert!(counts.contains("High usage (reported only)") && counts.contains("within target 0 % of"), "{counts}");
     // Archived alerts do not matter, and there are none.
