@@ -1,6 +1,7 @@
-//! The sweeper: actions that come due without a push, such as unsent messages, ends of blocks, reminders, no-data alerts.
+//! The sweeper: actions that come due without a push, such as unsent messages, ends of blocks, reminders, no-data alerts, and the
+//! archive of alerts and responses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,12 +14,13 @@ use tokio::time::timeout;
 use super::Ingest;
 use super::dispatcher::{ChannelReport, Delivery};
 use super::evaluator::{Committed, DueZones, Lease, OutboxMessage, ZoneChange};
-use super::ports::{AlertPublisher, UnavailableError};
+use super::ports::{AlertPublisher, UnavailableError, within};
 use super::state_documents::{LastArrival, RETRIES, SUBSCRIBED_AUDIENCES, SubscribedAudiences, change, load, read};
 use crate::domain::alert::notice::Notice;
+use crate::domain::archive::pack_facts;
 use crate::domain::engine::{self, Evaluation};
 use crate::domain::rules::RuleSet;
-use crate::domain::state::{Channel, ZoneState};
+use crate::domain::state::{Channel, Facts, ZoneState};
 
 /// Number of zones per load.
 const ZONES_PER_LOAD: usize = 100;
@@ -26,6 +28,8 @@ const ZONES_PER_LOAD: usize = 100;
 const MAX_ZONES: usize = 5_000;
 /// Maximum number of messages per sweep. The next sweep continues.
 const MAX_WAITING: usize = 5_000;
+/// Time limit for archiving alerts and responses.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Key of the document with the time of the last push.
 const ARRIVALS: &str = "arrivals";
 /// Interval of recording it, so that it does not cost a write per push.
@@ -122,15 +126,48 @@ impl Ingest {
             let mut evaluation = engine::sweep(rules, state, now, silences);
             // A replay has a channel of its own. The server that uses the state sends the other messages.
             let is_replay = self.ports.replay_rate_limit.is_some();
+            if is_replay {
+                // The live receiver has archived them.
+                evaluation.state.lives.take_facts();
+            }
             let removed = if is_replay { 0 } else { evaluation.state.outbox.retain_channels(&channels) };
             if removed > 0 {
                 tracing::warn!(zone, removed, "deliveries removed, their channel is no longer in the rules file");
             }
             evaluation
         };
-        let swept = self.deliver_due(&*self.ports.publisher, rules, now, &sweep).await;
+        let mut facts = HashMap::new();
+        let swept = self.deliver_due(&*self.ports.publisher, rules, now, &sweep, &mut facts).await;
         self.new_messages.send_replace(());
+        let archived =
+            within(ARCHIVE_TIMEOUT, "alerts were not archived in time", self.archive(rules, now, &facts)).await;
+        if let Err(error) = archived {
+            tracing::error!(zones = facts.len(), error = %error.chain(), "alerts not archived, the next sweep retries");
+        }
         swept
+    }
+
+    /// Archives the alerts and responses of these zones, then removes them there. If that fails, the next sweep archives them
+    /// again, and readers keep one of each.
+    async fn archive(
+        &self,
+        rules: &RuleSet,
+        now: Timestamp,
+        facts: &HashMap<String, Facts>,
+    ) -> Result<(), UnavailableError> {
+        let mut all = Facts::default();
+        facts.values().cloned().for_each(|facts| all.append(facts));
+        let objects = pack_facts(&all, now).map_err(|error| UnavailableError::new("alerts are no JSON", error))?;
+        for object in objects {
+            self.ports.store.put(object).await?;
+        }
+        let remove = |zone: &str, mut state: ZoneState| {
+            facts.get(zone).into_iter().for_each(|archived| state.lives.remove_facts(archived));
+            Evaluation { state, ..Evaluation::default() }
+        };
+        let zones: Vec<String> = facts.keys().cloned().collect();
+        let (_, failure) = self.evaluator(rules, now).change_each(&zones, &remove, Lease::New(0), None).await;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Sends the messages that wait for a background channel, within its rate limit.
@@ -143,19 +180,20 @@ impl Ingest {
         match publishers.find(|publisher| publisher.is_on(&rules)) {
             Some(publisher) => {
                 let unchanged = |_: &str, state: ZoneState| Evaluation { state, ..Evaluation::default() };
-                self.deliver_due(&**publisher, &rules, now, &unchanged).await
+                self.deliver_due(&**publisher, &rules, now, &unchanged, &mut HashMap::new()).await
             }
             None => Ok(SweepStats::default()),
         }
     }
 
-    /// Changes due zones, then sends the messages that wait for the channel of `publisher`.
+    /// Changes due zones, then sends the messages that wait for the channel of `publisher`. Collects what is to be archived, by zone.
     async fn deliver_due(
         &self,
         publisher: &dyn AlertPublisher,
         rules: &RuleSet,
         now: Timestamp,
         change: ZoneChange<'_>,
+        facts: &mut HashMap<String, Facts>,
     ) -> Result<SweepStats, UnavailableError> {
         let dispatcher = self.dispatcher(publisher, rules, now);
         let keys = self.ports.state.due(now, MAX_ZONES).await?;
@@ -171,6 +209,9 @@ impl Ingest {
                 stats.alerts += of_zone.alerts;
                 let entries = state.outbox.waiting(publisher.channel(), now).take(MAX_WAITING - waiting.len()).cloned();
                 waiting.extend(entries.map(|entry| OutboxMessage { zone: zone.clone(), entry }));
+                if !state.lives.facts().is_empty() {
+                    facts.insert(zone, state.lives.facts().clone());
+                }
             }
         }
         stats.delivery = dispatcher.send_waiting(waiting).await;

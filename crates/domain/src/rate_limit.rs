@@ -406,7 +406,7 @@ mod tests {
         let text = serde_json::to_string(&limiter.0).unwrap();
         assert_eq!(
             text,
-            r#"{"v":6,"tat":1800000042000000,"waiting":1800000000000000,"sms":{"day":"2027-01-15","sent":5}}"#
+            r#"{"v":7,"tat":1800000042000000,"waiting":1800000000000000,"sms":{"day":"2027-01-15","sent":5}}"#
         );
         assert_eq!(serde_json::from_str::<RateLimitState>(&text).unwrap(), limiter.0);
     }

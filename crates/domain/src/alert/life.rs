@@ -14,10 +14,11 @@ use crate::rules::{Kind, Settings};
 use crate::severity::Severity;
 use crate::words;
 
-/// An alert that people were told about, from the first message to its end: a line of an object below `alerts/`.
+/// An alert that people were told about, from the first message to its end: a line of an object below `alerts/`. A further alert of
+/// its rule and device before its end is part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertLife {
-    /// The id of the alert. Of a breach that became worse, that of its first alert.
+    /// The id of the alert. Of several that were raised before the first was over, that of the first.
     pub alert: AlertId,
     /// The id of the rule.
     pub rule: String,
@@ -106,8 +107,7 @@ words! {
         Done = "done",
         /// People said that they were done, and the sensor measured a breach after that, which is a new alert.
         Contradicted = "contradicted",
-        /// Nobody answered for a day, or people said that they were done and the sensor measured nothing for a day; or it was the
-        /// oldest of too many alerts of its zone.
+        /// Nobody answered for a day, or people said that they were done and the sensor measured nothing for a day.
         Expired = "expired",
         /// Its rule is no longer in force.
         Withdrawn = "withdrawn",
@@ -138,10 +138,10 @@ impl AlertLife {
         }
     }
 
-    /// Whether it is the alert of `rule` for `device`, and lasts until the sensor measures its end.
+    /// Whether it is of this rule and device.
     #[must_use]
-    pub fn lasts_for(&self, rule: &str, device: &str) -> bool {
-        self.kind.lasts() && self.rule == rule && self.device == device
+    pub fn is_of(&self, rule: &str, device: &str) -> bool {
+        self.rule == rule && self.device == device
     }
 
     /// When it was first done, and the source of this knowledge.

@@ -32,7 +32,7 @@ fn a_source_matters_if_a_rule_applies_to_it() {
 #[test]
 fn readings_older_than_the_dedup_window_are_counted() {
     let pack = RuleSet::pack();
-    let document = json!({ "v": 6, "dedup_window": { "readings": "", "low_water": at("09:59") } });
+    let document = json!({ "v": 7, "dedup_window": { "readings": "", "low_water": at("09:59") } });
     let state: ZoneState = serde_json::from_value(document).unwrap();
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));

@@ -50,8 +50,12 @@ pub(super) fn state_and_messages(
     (state, messages)
 }
 
+/// The evaluation of a reading. A sweep has archived its alerts.
 pub(super) fn evaluated(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
-    evaluate(rules, state.clone(), &[&Reading::read(text).unwrap()], at(received), at(received))
+    let reading = Reading::read(text).unwrap();
+    let mut evaluation = evaluate(rules, state.clone(), &[&reading], at(received), at(received));
+    evaluation.state.lives.take_facts();
+    evaluation
 }
 
 /// The triggers of the alerts of messages.

@@ -14,6 +14,8 @@ mod evaluation;
 mod fixtures;
 #[cfg(test)]
 mod implausible_tests;
+#[cfg(test)]
+mod life_tests;
 mod occurrences;
 mod policy;
 #[cfg(test)]

@@ -65,8 +65,10 @@ impl Zone {
         self.apply(sweep(&self.rules, state, at(clock), true))
     }
 
+    /// Stores the new state, whose alerts a sweep archives, and returns the messages.
     fn apply(&mut self, evaluation: Evaluation) -> Vec<String> {
         self.state = evaluation.state;
+        self.state.lives.take_facts();
         self.sent.extend(evaluation.messages.clone());
         evaluation.messages.iter().map(shown).collect()
     }

@@ -1,11 +1,20 @@
 //! What is due in a zone without a reading, and what a sweep then sends.
 
+use jiff::Timestamp;
+
 use super::fixtures::{after, at, dispenser, evaluated, next_day, quiet, reading, rules, triggers};
-use super::{evaluate, expects_readings, next_due, sweep};
+use super::{Evaluation, evaluate, expects_readings, next_due};
 use crate::alert::{Message, Trigger};
 use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::state::{Channel, OutboxEntry, ZoneState};
+
+/// A sweep that archives all facts.
+fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bool) -> Evaluation {
+    let mut evaluation = super::sweep(rules, state, now, with_silence);
+    evaluation.state.lives.take_facts();
+    evaluation
+}
 
 #[test]
 fn nothing_is_due_without_messages_reminders_and_silence_rules() {

@@ -160,3 +160,52 @@ impl<'de> Deserialize<'de> for WeeklyHours {
 pub(super) fn read_hours(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<WeeklyHours>> {
     table.value(key, WeeklyHours::WANTED, |value| WeeklyHours::parse(value.as_str()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-{}:00Z", text.replace(' ', "T")).parse().unwrap()
+    }
+
+    #[test]
+    fn hours_are_written_as_they_are_read() {
+        for text in ["07:00-22:00", "22:00-06:00", "00:00-24:00", "Mon,Wed,Sun 18:00-24:00"] {
+            assert_eq!(WeeklyHours::parse(text).unwrap().to_string(), text);
+        }
+        let days = WeeklyHours::parse("Sat-Mon 07:00-08:30").unwrap();
+        assert_eq!(days.to_string(), "Mon,Sat,Sun 07:00-08:30");
+        let json = serde_json::to_string(&days).unwrap();
+        assert_eq!(serde_json::from_str::<WeeklyHours>(&json).unwrap(), days);
+        assert!(serde_json::from_str::<WeeklyHours>("\"always\"").is_err());
+    }
+
+    #[test]
+    fn only_time_within_the_hours_counts() {
+        let minutes = |hours: &str, from: &str, to: &str| {
+            let hours = WeeklyHours::parse(hours).unwrap();
+            hours.overlap(at(from), at(to), &LocalZone::default()).as_mins()
+        };
+        // 23 November 2026 is a Monday.
+        assert_eq!(minutes("07:00-15:00", "23 10:00", "23 10:20"), 20);
+        assert_eq!(minutes("07:00-15:00", "23 14:50", "24 07:10"), 20);
+        assert_eq!(minutes("07:00-15:00", "23 16:00", "23 17:00"), 0);
+        assert_eq!(minutes("07:00-15:00", "23 10:20", "23 10:00"), 0, "backwards");
+        assert_eq!(minutes("Mon-Fri 07:00-15:00", "27 14:00", "30 08:00"), 120, "over a weekend");
+        assert_eq!(minutes("22:00-06:00", "23 23:00", "24 05:00"), 360, "across midnight");
+        assert_eq!(minutes("Mon 22:00-06:00", "24 05:00", "25 05:00"), 60, "the hours that begin on Monday");
+        assert_eq!(minutes("00:00-24:00", "23 10:00", "25 10:00"), 2 * 24 * 60);
+        assert_eq!(minutes("Sat,Sun 00:00-24:00", "27 12:00", "30 12:00"), 2 * 24 * 60);
+    }
+
+    #[test]
+    fn a_clock_change_counts_the_hours_that_pass() {
+        let berlin = LocalZone { region: Some("Europe/Berlin".into()), offset_seconds: None };
+        let night = WeeklyHours::parse("22:00-06:00").unwrap();
+        let overlap =
+            |from: &str, to: &str| night.overlap(from.parse().unwrap(), to.parse().unwrap(), &berlin).as_hours();
+        assert_eq!(overlap("2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z"), 7, "02:00 to 03:00 is skipped");
+        assert_eq!(overlap("2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z"), 9, "02:00 to 03:00 comes twice");
+    }
+}

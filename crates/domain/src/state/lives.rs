@@ -10,7 +10,7 @@ use crate::breach::Breach;
 use crate::response::{ReceivedResponse, Response, ResponseSource};
 use crate::rules::Kind;
 
-/// Most open alerts of a zone. A further one ends the oldest.
+/// Most open alerts of a zone. A further one is sent, and not followed.
 pub const MOST_OPEN: usize = 200;
 /// How long an alert is open if nobody answers and the sensor cannot measure its end, or has measured nothing since people were done.
 pub const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
@@ -71,12 +71,10 @@ impl Lives {
         &self.open
     }
 
-    /// Begins the life of an alert. An alert of a breach that is open already makes it worse, or goes to further audiences.
+    /// Begins the life of an alert. If one of its rule and device is open, that becomes worse, or goes to further audiences: people have to
+    /// come once.
     pub fn begin(&mut self, new: AlertLife) {
-        let is_same = |life: &&mut AlertLife| {
-            life.alert == new.alert || new.kind.lasts() && (&life.rule, &life.device) == (&new.rule, &new.device)
-        };
-        if let Some(life) = self.open.iter_mut().find(is_same) {
+        if let Some(life) = self.open.iter_mut().find(|life| life.is_of(&new.rule, &new.device)) {
             if new.severity > life.severity {
                 (life.severity, life.breach) = (new.severity, new.breach);
             }
@@ -88,21 +86,17 @@ impl Lives {
                 life.to.sort();
                 life.to.dedup();
             }
-            return;
+        } else if self.open.len() < MOST_OPEN {
+            self.facts.alerts.push(new.clone());
+            self.open.push(new);
         }
-        if self.open.len() >= MOST_OPEN {
-            let (oldest, at) = (self.open[0].alert, new.raised);
-            self.end(|life| (life.alert == oldest).then_some((at, EndReason::Expired)));
-        }
-        self.facts.alerts.push(new.clone());
-        self.open.push(new);
     }
 
     /// Ends the alert of `rule` for `device` because the sensor measured at `at` that it is over. `only_done` leaves it open unless
     /// people said that they were done. Returns whether it was open.
     pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, only_done: bool) -> bool {
         self.end(|life| {
-            let is_it = life.lasts_for(rule, device) && !(only_done && life.done.is_empty());
+            let is_it = life.is_of(rule, device) && !(only_done && life.done.is_empty());
             is_it.then(|| {
                 life.done.insert(ResponseSource::Measured, at);
                 (at, EndReason::Resolved)
@@ -114,7 +108,7 @@ impl Lives {
     /// worse. It is archived again when it ends.
     pub fn reopen(&mut self, rule: &str, device: &str, at: Timestamp) {
         let end = Some(LifeEnd { at, reason: EndReason::Resolved });
-        let is_it = |life: &AlertLife| life.end == end && life.lasts_for(rule, device);
+        let is_it = |life: &AlertLife| life.end == end && life.is_of(rule, device);
         if let Some(index) = self.facts.alerts.iter().position(is_it) {
             let mut life = AlertLife { end: None, ..self.facts.alerts.remove(index) };
             life.done.remove(&ResponseSource::Measured);
@@ -125,7 +119,7 @@ impl Lives {
     /// Ends the alert of `rule` for `device` that people said they had dealt with, because the sensor measured a breach at `at`.
     pub fn contradict(&mut self, rule: &str, device: &str, at: Timestamp, breach: Option<&Breach>) {
         self.end(|life| {
-            let is_it = life.lasts_for(rule, device) && life.first_done().is_some_and(|(done, _)| done < at);
+            let is_it = life.is_of(rule, device) && life.first_done().is_some_and(|(done, _)| done < at);
             is_it.then(|| {
                 life.contradiction.get_or_insert_with(|| Contradiction { at, breach: breach.cloned() });
                 (at, EndReason::Contradicted)
