@@ -379,6 +379,27 @@ def test_contradictions_have_what_the_sensor_measured(archived, athena):
     assert (moment_of(row["contradicted"]), float(row["measured"]), float(row["breach_limit"]), row["unit"]) == (at(2, 10), 2, 5, "percent")
 
 
+def test_an_alert_and_a_cleaning_of_the_receiver_are_rows_after_a_sweep(stack, athena):
+    zone = f"zone-{uuid.uuid4()}"
+
+    def push(left):
+        return stack.push(reading("TR", zone, datetime.datetime.now(UTC), {"p": left}) | {"PID": "received-building"}).json()
+
+    assert push(3)["alerts"] == 1
+    stack.sweep()
+    assert stack.request("POST", f"/zones/{zone}/cleaned", auth=stack.credentials).status_code == 200
+    (opened,) = athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'")
+    assert (opened["rule"], float(opened["value"]), opened["unit"]) == ("toilet-paper-low", 3, "percent")
+    assert opened["done"] is opened["ended"] is None, "only a sweep archives a response"
+    push(2)
+    stack.sweep()
+    row = next(row for row in athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'") if row["alert"] == opened["alert"])
+    assert (row["done_source"], row["end_reason"]) == ("reported", "contradicted")
+    assert row["raised"] == opened["raised"] < row["done"] < row["contradicted"] == row["ended"]
+    (response,) = athena.query(f"SELECT * FROM responses WHERE zone = '{zone}'")
+    assert (response["source"], response["done"]) == ("reported", row["done"])
+
+
 def test_invalid_query_fails(athena):
     for text in ("SELECT nonsense FROM deliveries", "SELEC zone FROM deliveries", "SELECT 1 FROM nowhere"):
         with pytest.raises(AssertionError, match="FAILED"):
