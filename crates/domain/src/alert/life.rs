@@ -165,3 +165,15 @@ impl AlertLife {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_archive_has_the_members_that_queries_expect() {
+        let line = include_str!("../../../../tests/data/alert.json").trim_end();
+        let life: AlertLife = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&life).unwrap(), line);
+    }
+}
