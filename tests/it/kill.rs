@@ -15,7 +15,7 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderArchive, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{Channel, LONGEST_UNANSWERED};
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Journal, OutgoingMessage, PendingPush, PublishOutcome, RawStore, StateDocument, StateStore,
     Stored, UnavailableError,
@@ -294,7 +294,6 @@ fn sent(line: &str) -> [String; 3] {
 fn outcome_in(folder: &Path) -> Outcome {
     let mut state = documents(&folder.join("state.db"));
     state.retain(|document| !["arrivals", RATE_LIMIT].contains(&document.key.as_str()));
-    state.iter_mut().for_each(forget_when_raised);
     assert!(state.iter().all(|document| !document.body.contains("outbox")), "the outboxes are empty: {state:#?}");
     Outcome {
         sent: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(sent).collect(),
@@ -325,23 +324,11 @@ async fn outcome_of(parts: &[&str]) -> Outcome {
     outcome_in(folder.path())
 }
 
-/// Removes when alerts were raised, and when they expire: a killed process raises them later.
-fn forget_when_raised(document: &mut StoredDocument) {
-    let mut body: Value = serde_json::from_str(&document.body).unwrap();
-    let Some(open) = body.pointer_mut("/lives/open").and_then(Value::as_array_mut) else { return };
-    for life in open {
-        let raised: Timestamp = serde_json::from_value(life["raised"].take()).unwrap();
-        let expires = (raised + LONGEST_UNANSWERED).as_millisecond();
-        document.due = document.due.filter(|due| (due - expires).abs() > 1);
-    }
-    document.body = body.to_string();
-}
-
 /// The archived alerts, each once, and the number of responses.
 fn archived(folder: &Path) -> (Vec<String>, usize) {
     let facts = ArchivedFacts::read(&FolderArchive::open(folder).unwrap(), None).unwrap();
     assert_eq!(facts.damaged.len(), 0);
-    let alerts = facts.alerts.iter().map(|life| format!("{} {} {:?} {:?}", life.alert, life.rule, life.done, life.end));
+    let alerts = facts.alerts.iter().map(|life| serde_json::to_string(life).unwrap());
     (alerts.collect(), facts.responses.len())
 }
 

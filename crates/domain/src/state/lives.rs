@@ -13,7 +13,7 @@ use crate::rules::Kind;
 /// Most open alerts of a zone. A further one is sent, and not followed.
 pub const MOST_OPEN: usize = 200;
 /// How long an alert is open if nobody answers and the sensor cannot measure its end, or has measured nothing since people were done.
-pub const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
+const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
 /// How long alerts and responses wait until they are archived: a push that sends their messages has ended by then.
 const ARCHIVED_AFTER: SignedDuration = LEASE;
 /// Most responses whose repeats are known.
