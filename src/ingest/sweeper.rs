@@ -139,9 +139,9 @@ impl Ingest {
         let mut facts = HashMap::new();
         let swept = self.deliver_due(&*self.ports.publisher, rules, now, &sweep, &mut facts).await;
         self.new_messages.send_replace(());
-        let archived =
-            within(ARCHIVE_TIMEOUT, "alerts were not archived in time", self.archive(rules, now, &facts)).await;
-        if let Err(error) = archived {
+        let due_zones = DueZones { has_more: swept.as_ref().map_or(true, |swept| swept.zones == MAX_ZONES) };
+        let archived = self.archive(rules, now, &facts, due_zones);
+        if let Err(error) = within(ARCHIVE_TIMEOUT, "alerts were not archived in time", archived).await {
             tracing::error!(zones = facts.len(), error = %error.chain(), "alerts not archived, the next sweep retries");
         }
         swept
@@ -154,6 +154,7 @@ impl Ingest {
         rules: &RuleSet,
         now: Timestamp,
         facts: &HashMap<String, Facts>,
+        due_zones: DueZones,
     ) -> Result<(), UnavailableError> {
         let mut all = Facts::default();
         facts.values().cloned().for_each(|facts| all.append(facts));
@@ -166,7 +167,8 @@ impl Ingest {
             Evaluation { state, ..Evaluation::default() }
         };
         let zones: Vec<String> = facts.keys().cloned().collect();
-        let (_, failure) = self.evaluator(rules, now).change_each(&zones, &remove, Lease::New(0), None).await;
+        let (_, failure) =
+            self.evaluator(rules, now).change_each(&zones, &remove, Lease::New(0), Some(due_zones)).await;
         failure.map_or(Ok(()), Err)
     }
 

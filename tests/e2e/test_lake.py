@@ -3,7 +3,9 @@ it, and from the Parquet files alone."""
 
 import datetime
 import gzip
+import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -131,6 +133,89 @@ def pushed(stack):
     return stack
 
 
+# ---- Alerts and responses --------------------------------------------------------------------------------------------
+
+# A line of `alerts/` with every member. A test in crates/domain/src/alert/life.rs compares it with the code.
+ALERT = json.loads((ROOT / "tests/data/alert.json").read_text(encoding="utf-8"))
+ANSWERS = ("started", "done", "contradiction", "end")
+# In UTC it is Sunday, in Singapore Monday.
+SUNDAY = DAY.replace(hour=17) - datetime.timedelta(days=DAY.weekday() + 1)
+
+
+def iso(moment):
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def life(zone, raised, *ends, kind="threshold", reason="resolved", number=0, started=None, done=None, source=None):
+    """An alert that fired a minute before it was raised: its lines, and what the view `alerts` must have. `ends` are the times of its lines with an end."""
+    location = ALERT["location"] | {"project": PROJECT, "zone": zone}
+    member = {"alert": hashlib.sha256(f"{zone} {number}".encode()).hexdigest(), "kind": kind, "location": location, "device": zone,
+              "at": iso(raised - datetime.timedelta(minutes=1)), "raised": iso(raised).replace("Z", ".000000001Z")}  # fmt: skip
+    lines = [{name: value for name, value in (ALERT | member).items() if name not in ANSWERS}]
+    for end in ends:
+        answers = {"done": {"measured": iso(end)}} if reason == "resolved" else {}
+        answers |= {"contradiction": ALERT["contradiction"] | {"at": iso(end)}} if reason == "contradicted" else {}
+        lines.append(lines[0] | answers | {"end": {"at": iso(end), "reason": reason}})
+    ended = ends[-1] if ends else None
+    if reason == "resolved" and done is None:
+        done, source = ended, ended and "measured"
+    row = {"alert": member["alert"][:32], "zone": zone, "raised": raised, "started": started, "done": done, "done_source": source,
+           "ended": ended, "end_reason": reason if ends else None}  # fmt: skip
+    return lines, row
+
+
+def response(zone, source="recorded", *, started=None, done=None, received=at(30), project=None):
+    times = {name: iso(moment) for name, moment in (("started", started), ("done", done)) if moment}
+    return {"received": iso(received), "zone": zone, **({"project": project} if project else {}), "source": source, **times}
+
+
+LIVES = [
+    life("answered", at(1), at(2), started=at(1, 10), done=at(1, 30), source="recorded"),
+    life("twice", at(1), done=at(1, 40), source="recorded"),
+    life("alone", at(1)),
+    life("late", at(1), at(25), kind="accumulate", reason="expired", done=at(3), source="reported"),
+    life("quiet", at(1), at(4), kind="silence"),
+    life("soap", at(1), at(2, 10), reason="contradicted", done=at(1, 42), source="reported"),
+    life("old-rule", at(1), at(2), reason="withdrawn"),
+    life("at-once", at(1), at(2), started=at(0, 59.5), done=at(1, 5), source="recorded"),
+    life("worse-again", at(1), at(2), at(2, 30)),
+    life("monday", SUNDAY, SUNDAY + datetime.timedelta(minutes=7)),
+    *(life("often", at(-6, 20 * n), at(-6, 21 * n), number=n) for n in range(1, 11)),
+]
+RESPONSES = [
+    response("answered", done=at(0, 30)),  # Before the alert.
+    response("answered", started=at(1, 10), done=at(1, 30)),
+    response("answered", started=at(1, 10), done=at(1, 30), received=at(31)),  # Again.
+    response("answered", started=at(1, 20), done=at(2, 30)),  # Done after the end of the alert.
+    response("twice", "reported", done=at(1, 50)),
+    response("twice", done=at(1, 40), project=PROJECT),
+    response("twice", done=at(1, 20), project="another building"),
+    response("late", "reported", done=at(3), received=at(50)),
+    response("quiet", done=at(2)),
+    response("soap", "reported", done=at(1, 42)),
+    response("at-once", started=at(0, 59.5), done=at(1, 5)),
+]
+
+
+@pytest.fixture(scope="module")
+def archived(stack):
+    """The bucket with the alerts and the responses of these tests: each line as often as sweeps that are interrupted can write it."""
+    for folder, objects in {
+        "alerts": [[line for lines, _ in LIVES for line in lines[:2]], [line for lines, _ in LIVES for line in (lines[-1], lines[0])]],
+        "responses": [RESPONSES[:6], RESPONSES],
+    }.items():
+        for days, lines in enumerate(objects):
+            body = zstandard.compress("".join(f"{json.dumps(line, separators=(',', ':'))}\n" for line in lines).encode())
+            key = f"{folder}/dt={(DAY + datetime.timedelta(days=days)).date()}/{hashlib.sha256(body).hexdigest()[:32]}.ndjson.zst"
+            stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=body)
+    return stack
+
+
+def nearest_rank(values, share):
+    """The smallest value that at least this share of the values do not exceed."""
+    return sorted(values)[math.ceil(share * len(values)) - 1] if values else None
+
+
 # ---- Queries ---------------------------------------------------------------------------------------------------------
 
 
@@ -174,9 +259,11 @@ def of_this_test(rows):
 
 
 def results(athena):
-    """The results of every saved query for the readings of this test."""
+    """The results of every saved query for the data of this test, without the times until now."""
     results = {name: athena.query(text) for name, text in athena.saved.items()}
-    assert len(results) == 6
+    assert len(results) == 9
+    for row in results["Alerts open now"]:
+        del row["minutes_open"]
     return {name: rows if name.startswith("What was rejected") else of_this_test(rows) for name, rows in results.items()}
 
 
@@ -226,13 +313,100 @@ def test_rejected_item_has_a_reason_and_is_in_no_other_table(pushed, athena):
     assert athena.query("SELECT count(*) AS n FROM raw_undated_lines WHERE line LIKE '%\"zone\":\"f\"%' OR line LIKE '%\"f\"%'")[0]["n"] != "0"
 
 
+def moment_of(cell):
+    """A timestamp of a result."""
+    return cell and datetime.datetime.fromisoformat(cell).replace(tzinfo=UTC)
+
+
+def test_alerts_are_rows_as_they_ended_with_all_responses(archived, athena):
+    rows = of_this_test(athena.query("SELECT * FROM alerts"))
+    times = {"raised", "started", "done", "ended"}
+    shown = [{name: moment_of(row[name]) if name in times else row[name] for name in LIVES[0][1]} for row in rows]
+    assert sorted(shown, key=lambda row: row["alert"]) == sorted((row for _, row in LIVES), key=lambda row: row["alert"])
+    (twice,) = (row for row in rows if row["zone"] == "twice")
+    assert (moment_of(twice["done_reported"]), moment_of(twice["done_recorded"])) == (at(1, 50), at(1, 40))
+    columns = {"rule": "soap-low", "title": "Soap low", "severity": "high", "zone_name": "Gents", "display": "Soap at the door",
+               "device": "twice", "metric": "p", "unit": "percent", "kind": "threshold"}  # fmt: skip
+    assert {name: twice[name] for name in columns} == columns
+    assert (float(twice["value"]), float(twice["breach_limit"])) == (3, 5)
+    assert moment_of(twice["event_time"]) == at(0, 59) and json.loads(twice["raw"])["respond_within"] == "PT10M"
+
+
+def test_responses_are_rows_once_with_their_first_receipt(archived, athena):
+    names = ("zone", "project", "source", "started", "done", "received")
+    rows = [tuple(moment_of(row[name]) if name in names[3:] else row[name] for name in names) for row in athena.query("SELECT * FROM responses")]
+    expected = {}
+    for line in RESPONSES:
+        fact = tuple(line.get(name) for name in names[:5])
+        expected[fact] = min(line["received"], expected.get(fact, line["received"]))
+    expected = {(*fact[:3], *(moment_of(cell) for cell in (*fact[3:], received))) for fact, received in expected.items()}
+    zones = {line["zone"] for line in RESPONSES}
+    assert sorted(map(str, (row for row in rows if row[0] in zones))) == sorted(map(str, expected))
+
+
+def test_response_times_are_exact_percentiles_by_zone_and_local_week(archived, athena):
+    times = defaultdict(list)
+    for _, row in LIVES:
+        day = local_date(row["raised"])
+        if row["end_reason"] != "withdrawn":
+            times[str(day - datetime.timedelta(days=day.weekday())), row["zone"]].append(row)
+    expected = {}
+    for key, lives in times.items():
+        minutes = lambda row, moment: max(0, (moment - row["raised"]).total_seconds() / 60)  # noqa: E731
+        began = [minutes(row, row["started"] or row["done"]) for row in lives if row["started"] or row["done"]]
+        done = [minutes(row, row["done"]) for row in lives if row["done"]]
+        ranks = [nearest_rank(values, share) for values in (began, done) for share in (0.5, 0.9)]
+        expected[key] = (len(lives), len(began), len(done), *ranks)
+    rows = of_this_test(athena.query(athena.saved["Response times per zone and week"]))
+    columns = ("alerts", "count_began", "count_done", "began_median", "began_90_percent", "done_median", "done_90_percent")
+    shown = {(row["week"][:10], row["zone"]): tuple(cell and float(cell) for cell in map(row.get, columns)) for row in rows}
+    assert shown == expected
+    often, monday = ([values for (_, zone), values in shown.items() if zone == name] for name in ("often", "monday"))
+    assert often == [(10, 10, 10, 5, 9, 5, 9)], "the data must have a zone with several alerts in a week"
+    assert [week for week, zone in shown if zone == "monday"] == [str(local_date(SUNDAY))] and len(monday) == 1
+
+
+def test_open_alerts_have_no_end_and_wait_in_order(archived, athena):
+    rows = of_this_test(athena.query(athena.saved["Alerts open now"]))
+    assert [(row["zone"], moment_of(row["done"]), row["done_source"]) for row in rows] == [("alone", None, None), ("twice", at(1, 40), "recorded")]
+    age = (datetime.datetime.now(UTC) - at(1)).total_seconds() / 60
+    assert all(age - 5 < float(row["minutes_open"]) <= age + 1 for row in rows)
+
+
+def test_contradictions_have_what_the_sensor_measured(archived, athena):
+    (row,) = of_this_test(athena.query(athena.saved["Done but measured otherwise"]))
+    assert (row["zone"], moment_of(row["done"]), row["done_source"]) == ("soap", at(1, 42), "reported")
+    assert (moment_of(row["contradicted"]), float(row["measured"]), float(row["breach_limit"]), row["unit"]) == (at(2, 10), 2, 5, "percent")
+
+
+def test_an_alert_and_a_cleaning_of_the_receiver_are_rows_after_a_sweep(stack, athena):
+    zone = f"zone-{uuid.uuid4()}"
+
+    def push(left):
+        return stack.push(reading("TR", zone, datetime.datetime.now(UTC), {"p": left}) | {"PID": "received-building"}).json()
+
+    assert push(3)["alerts"] == 1
+    stack.sweep()
+    assert stack.request("POST", f"/zones/{zone}/cleaned", auth=stack.credentials).status_code == 200
+    (opened,) = athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'")
+    assert (opened["rule"], float(opened["value"]), opened["unit"]) == ("toilet-paper-low", 3, "percent")
+    assert opened["done"] is opened["ended"] is None, "only a sweep archives a response"
+    push(2)
+    stack.sweep()
+    row = next(row for row in athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'") if row["alert"] == opened["alert"])
+    assert (row["done_source"], row["end_reason"]) == ("reported", "contradicted")
+    assert row["raised"] == opened["raised"] < row["done"] < row["contradicted"] == row["ended"]
+    (response,) = athena.query(f"SELECT * FROM responses WHERE zone = '{zone}'")
+    assert (response["source"], response["done"]) == ("reported", row["done"])
+
+
 def test_invalid_query_fails(athena):
     for text in ("SELECT nonsense FROM deliveries", "SELEC zone FROM deliveries", "SELECT 1 FROM nowhere"):
         with pytest.raises(AssertionError, match="FAILED"):
             athena.query(text)
 
 
-def test_every_object_is_in_a_partition_of_its_table(pushed, lake):
+def test_every_object_is_in_a_partition_of_its_table(pushed, archived, lake):
     """MiniStack reads everything below the folder of a table, Athena only the partitions."""
     glue = pushed.aws.client("glue")
     templates = {}
@@ -244,8 +418,9 @@ def test_every_object_is_in_a_partition_of_its_table(pushed, lake):
             path = re.escape(template.removeprefix(f"s3://{pushed.bucket}/"))
             path = path.replace(r"\$\{dt\}", r"\d{4}-\d\d-\d\d").replace(r"\$\{hh\}", r"[01]\d|2[0-3]".join("()"))
             templates[table["Name"]] = re.compile(path + r"[^/]+")
-    assert set(templates) == {"raw_objects", "rejected_lines", "compacted"}
-    for prefix, table in (("raw/", "raw_objects"), ("rejected/", "rejected_lines"), ("lake/readings/", "compacted")):
+    folders = {"raw/": "raw_objects", "rejected/": "rejected_lines", "lake/readings/": "compacted", "alerts/": "alert_lines", "responses/": "response_lines"}
+    assert set(templates) == set(folders.values())
+    for prefix, table in folders.items():
         for key in pushed.keys(prefix):
             assert templates[table].fullmatch(key), key
 
@@ -293,8 +468,9 @@ def assert_odd_rows(athena):
     assert ratings == ["1"], "the duplicate member must count once"
 
 
-def test_results_are_the_same_before_and_after_compaction_and_from_parquet_alone(pushed, lake, athena):
-    before = results(athena)
+def test_results_are_the_same_before_and_after_compaction_and_from_parquet_alone(pushed, archived, lake, athena):
+    before, facts = results(athena), [*pushed.keys("alerts/"), *pushed.keys("responses/")]
+    assert facts and all(before.values())
     assert_odd_rows(athena)
     assert not pushed.keys("lake/")
 
@@ -328,6 +504,7 @@ def test_results_are_the_same_before_and_after_compaction_and_from_parquet_alone
     assert athena.query(f"SELECT count(*) AS n FROM raw_lines WHERE dt = '{DAY.date()}'") == [{"n": "0"}]
     assert results(athena) == after
     assert_odd_rows(athena)
+    assert [*pushed.keys("alerts/"), *pushed.keys("responses/")] == facts
 
 
 # ---- DuckDB ----------------------------------------------------------------------------------------------------------
@@ -349,7 +526,7 @@ def test_duckdb_commands_of_the_documentation_count_a_data_folder(tmp_path):
     (data / "raw/dt=2026-09-01/hh=10/raw-1.ndjson.gz").write_bytes(gzip.compress("".join(2 * records).encode()))
     page = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
     lines = re.findall(r'^python3 -c "(.+)"$', page, re.MULTILINE)
-    assert len(lines) == 2
+    assert len(lines) == 3
 
     def run(line):
         return subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
@@ -362,3 +539,15 @@ def test_duckdb_commands_of_the_documentation_count_a_data_folder(tmp_path):
     assert people > 0
     assert run(lines[0]) == raw, "the small objects must still exist"
     assert run(lines[1]) == raw
+
+
+def test_duckdb_command_of_the_documentation_computes_response_times_of_a_data_folder(tmp_path):
+    folder = tmp_path / "data/alerts/dt=2026-11-24"
+    folder.mkdir(parents=True)
+    raised = {name: value for name, value in ALERT.items() if name not in ANSWERS}
+    ladies = raised | {"alert": "00", "location": ALERT["location"] | {"zone": "ladies"}}
+    for name, lines in {"a": [raised, ladies], "b": [ALERT, raised]}.items():
+        (folder / f"{name}.ndjson.zst").write_bytes(zstandard.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode()))
+    line = re.findall(r'^python3 -c "(.+)"$', (ROOT / "docs/lake.md").read_text(encoding="utf-8"), re.MULTILINE)[2]
+    shown = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"(gents|ladies) +│ +(\d+) │ +([\d.]{5}|NULL)", shown) == [("gents", "1", "40.98"), ("ladies", "1", "NULL")]

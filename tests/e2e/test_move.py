@@ -8,7 +8,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from deployed import run_ops
+import zstandard
+from deployed import ROOT, run_ops
 from receivers import CLIENT, OwnServer, command
 from test_on_premises import DATA, commands
 
@@ -54,6 +55,11 @@ def test_move_to_aws_keeps_readings_state_rules_and_credentials(stack, server, z
     counted, spilt = zones
     assert server.push(reading("UM", counted, count=20), "not a reading")["rejected"] == 1
     assert server.push(reading("WD", spilt, value=1, AreaP=9))["alerts"] == 1
+    # As the sweep writes them.
+    for folder, line in {"alerts": (ROOT / "tests/data/alert.json").read_bytes(), "responses": b'{"zone":"gents"}\n'}.items():
+        archived = server.data / folder / "dt=2026-11-24/x.ndjson.zst"
+        archived.parent.mkdir(parents=True)
+        archived.write_bytes(zstandard.compress(line))
     (copy,) = commands("Move to AWS")
     with stack.secret({"username": "replaced", "password": "replaced"}), stack.rules(server.rules.read_text()):
         run_page(stack, server, copy)
@@ -61,7 +67,7 @@ def test_move_to_aws_keeps_readings_state_rules_and_credentials(stack, server, z
         rebuilt = run_ops(stack.aws, stack.operator.config, "rebuild-state", "--program", command(), "--replace", stdin="y\n")
         assert rebuilt.returncode == 0, rebuilt.stdout
         stored = [path.relative_to(server.data).as_posix() for path in server.data.rglob("*.zst")]
-        assert {name.split("/")[0] for name in stored} == {"raw", "rejected"} and set(stored) <= set(stack.keys())
+        assert {name.split("/")[0] for name in stored} == {"raw", "rejected", "alerts", "responses"} and set(stored) <= set(stack.keys())
 
         # The people count goes on, and the spill still fires.
         assert stack.push(reading("UM", counted, count=19), credentials=CLIENT).json()["alerts"] == 0

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use history::ArchivedFacts;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
-use smartclean_push::adapters::local::{AlertLog, FolderStore};
+use smartclean_push::adapters::local::{AlertLog, FolderArchive, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
@@ -274,6 +275,8 @@ struct Outcome {
     /// The state documents with their due times. Versions, the time of the last arrival and the remaining tokens do not
     /// count, because a push that is evaluated twice changes them.
     state: Vec<StoredDocument>,
+    /// The archived alerts and responses. Repetitions do not count.
+    archived: (Vec<String>, usize),
     /// Names of the objects with readings.
     objects: Vec<String>,
     /// Number of objects that are still to be evaluated.
@@ -295,6 +298,7 @@ fn outcome_in(folder: &Path) -> Outcome {
     Outcome {
         sent: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(sent).collect(),
         state,
+        archived: archived(folder),
         objects: files(&folder.join("raw")),
         unevaluated: files(&folder.join("to-evaluate")).len(),
     }
@@ -318,6 +322,14 @@ async fn outcome_of(parts: &[&str]) -> Outcome {
         assert!(ended, "{text}");
     }
     outcome_in(folder.path())
+}
+
+/// The archived alerts, each once, and the number of responses.
+fn archived(folder: &Path) -> (Vec<String>, usize) {
+    let facts = ArchivedFacts::read(&FolderArchive::open(folder).unwrap(), None).unwrap();
+    assert_eq!(facts.damaged.len(), 0);
+    let alerts = facts.alerts.iter().map(|life| serde_json::to_string(life).unwrap());
+    (alerts.collect(), facts.responses.len())
 }
 
 /// Kills `part` at each of its steps and then runs `restarted`. The result must equal that of `undisturbed`.

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod alert_ids;
+mod alerts;
 mod audiences;
 mod auth_methods;
 mod aws;

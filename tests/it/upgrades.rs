@@ -12,7 +12,7 @@ use smartclean_push::ingest::ports::{Commit, StateStore as _};
 use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with, stored_push};
 
 /// A state document of the next version, in a format that this release does not know.
-const NEWER: &str = r#"{"v":7,"rule_states":["in","another","form"],"promised":true}"#;
+const NEWER: &str = r#"{"v":8,"rule_states":["in","another","form"],"promised":true}"#;
 const ZONE: &str = "zone/8:building/zone";
 
 async fn put(app: &TestApp, key: &str, body: &str) {
@@ -54,7 +54,7 @@ async fn a_zone_of_a_newer_version_is_unchanged_and_its_push_is_evaluated_once_t
     assert!(!evaluate_stored(&app).await, "the push stays in the queue");
     assert_eq!(document(&app, ZONE), NEWER);
     // The document is readable again: here it is an empty one of this version.
-    put(&app, ZONE, r#"{"v":6}"#).await;
+    put(&app, ZONE, r#"{"v":7}"#).await;
     assert!(evaluate_stored(&app).await);
     assert_eq!(app.publisher.sent().len(), 1);
 }
@@ -94,7 +94,7 @@ async fn a_sweep_fails_and_changes_nothing_if_a_document_has_a_newer_version() {
         assert!(app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
         app.push(body(&[smell()])).await;
         assert_eq!(document(&app, key), NEWER);
-        put(&app, key, r#"{"v":6}"#).await;
+        put(&app, key, r#"{"v":7}"#).await;
     }
 }
 
@@ -111,7 +111,7 @@ async fn a_zone_of_an_older_version_is_unchanged() {
 /// A later release must read this format.
 #[test]
 fn a_document_of_this_version_is_read_and_written_unchanged() {
-    let zones: Vec<Value> = serde_json::from_str(include_str!("../data/state/v6.json")).unwrap();
+    let zones: Vec<Value> = serde_json::from_str(include_str!("../data/state/v7.json")).unwrap();
     for zone in &zones {
         let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
         assert_eq!(serde_json::to_value(&state).unwrap(), *zone);

@@ -71,7 +71,7 @@ def test_missing_members_are_found(id):
 
 def test_every_partition_key_has_a_projection_and_is_part_of_the_location():
     partitioned = {id: table for id, table in tables().items() if table["PartitionKeys"]}
-    assert set(partitioned) == {"RawObjects", "RejectedLines", "Compacted"}
+    assert set(partitioned) == {"RawObjects", "RejectedLines", "Compacted", "AlertLines", "ResponseLines"}
     for table in partitioned.values():
         keys = {key["Name"] for key in table["PartitionKeys"]}
         parameters = table["Parameters"]

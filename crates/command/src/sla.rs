@@ -27,8 +27,8 @@ const MAX_ROWS: usize = 15;
 
 /// Compute how long people took to deal with alerts: reaction, resolution and the share within target, by team, zone and hour
 ///
-/// The receiver archives alerts (`alerts/`) and what people did (`responses/`). --since and --until select alerts by the time of
-/// their first message. The digest is the same for both parties of a contract if they have the same alerts, answers and period.
+/// The receiver archives alerts (`alerts/`) and what people did (`responses/`). --since and --until select alerts by the time at
+/// which they were raised. The digest is the same for both parties of a contract if they have the same alerts, answers and period.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push sla --from data --since 2026-11-01 --until 2026-12-01

@@ -63,21 +63,21 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             ("Lambda", "calls", 0.0876),
             // 42,924 s × 0.5 GB = 21,462 × $13.3334 a million.
             ("Lambda", "GB-seconds", 0.286_161),
-            // 350,400 × $5 a million.
+            // 350,400 pushes and 2 × 2,000 archived alerts × $5 a million.
             ("Data Firehose", "GB taken", 0.0),
-            ("S3", "objects written", 1.752),
+            ("S3", "objects written", 1.772),
             // 350,400 + 43,800 looks at the rules = 394,200 × $0.40 a million.
             ("S3", "objects read", 0.157_68),
             // 8,760,000 × 112 + 350,400 × 200 = 1,051,200,000 bytes a month × 12 = 11.748075 GB × $0.025.
             ("S3", "GB kept", 0.293_702),
             // 350,400 + 2 × 43,800 + 15 × 43,800 = 1,095,000 × $0.40 a million.
             ("SQS", "requests", 0.438),
-            // 7 % of 8,760,000 = 613,200 × (2.5 + 0.5) = 1,839,600; 2,000 messages × (2 + 3) = 10,000; 43,800 ÷ 5 = 8,760.
-            // Together 1,858,360 × $0.7115 a million.
-            ("DynamoDB", "write units", 1.322_223),
-            // 2 × 350,400 × 25 = 17,520,000; 3 × 43,800 = 131,400; 2,000 messages × (2 + 1) = 6,000.
-            // Together 17,657,400 × $0.1425 a million.
-            ("DynamoDB", "read units", 2.516_180),
+            // 7 % of 8,760,000 = 613,200 × (2.5 + 0.5) = 1,839,600; 2,000 messages × (2 + 3 × 3) = 22,000; 43,800 ÷ 5 = 8,760.
+            // Together 1,870,360 × $0.7115 a million.
+            ("DynamoDB", "write units", 1.330_761),
+            // 2 × 350,400 × 25 = 17,520,000; 3 × 43,800 = 131,400; 2,000 messages × (2 + 3) = 10,000.
+            // Together 17,661,400 × $0.1425 a million.
+            ("DynamoDB", "read units", 2.516_750),
             // 200 × 2.5 KB = 500 ÷ 1,048,576 = 0.000477 GB × $0.513.
             ("DynamoDB", "GB kept and restorable", 0.000_245),
             // 1,000 × 2 = 2,000 × $0.50 a million.
@@ -120,9 +120,9 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             ("Lambda", "calls", 1.935_96),
             // 967,980 s × 0.5 GB = 483,990 × $13.3334 a million.
             ("Lambda", "GB-seconds", 6.453_232),
-            // 8,760,000 × $5 a million.
+            // 8,764,000 × $5 a million.
             ("Data Firehose", "GB taken", 0.0),
-            ("S3", "objects written", 43.8),
+            ("S3", "objects written", 43.82),
             // 8,760,000 + 43,800 = 8,803,800 × $0.40 a million.
             ("S3", "objects read", 3.521_52),
             // 8,760,000 × (402 + 200) × 12 = 63,282,240,000 bytes = 58.936178 GB × $0.025.
@@ -130,9 +130,9 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             // 8,760,000 + 2 × 876,000 + 657,000 = 11,169,000 × $0.40 a million.
             ("SQS", "requests", 4.4676),
             // As with 25 in a push: as many readings change something.
-            ("DynamoDB", "write units", 1.322_223),
+            ("DynamoDB", "write units", 1.330_761),
             // 2 × 8,760,000 × 1, and the rest as with 25.
-            ("DynamoDB", "read units", 2.516_180),
+            ("DynamoDB", "read units", 2.516_750),
             ("DynamoDB", "GB kept and restorable", 0.000_245),
             ("SNS", "messages", 0.001),
             ("SNS", "emails", 0.04),
@@ -169,16 +169,16 @@ fn a_thousand_devices_with_buffered_pushes_cost_what_they_do_by_hand() {
         ("Lambda", "GB-seconds", 4.702_975),
         // 8,760,000 × 5,120 bytes = 41.770935 GB × $0.036.
         ("Data Firehose", "GB taken", 1.503_754),
-        // 8,760 × $5 a million.
-        ("S3", "objects written", 0.0438),
+        // 12,760 × $5 a million.
+        ("S3", "objects written", 0.0638),
         // 8,760 + 43,800 = 52,560 × $0.40 a million.
         ("S3", "objects read", 0.021_024),
         // (8,760,000 × (50 + 64) + 8,760 × 200) × 12 = 12,004,704,000 bytes = 11.180252 GB × $0.025.
         ("S3", "GB kept", 0.279_506),
         // 8,760 + 2 × 8,760 + 657,000 = 683,280 × $0.40 a million.
         ("SQS", "requests", 0.273_312),
-        // 8,760,000 + 8,760 × 200 = 10,512,000; 131,400; 6,000. Together 10,649,400 × $0.1425 a million.
-        ("DynamoDB", "read units", 1.517_540),
+        // 8,760,000 + 8,760 × 200 = 10,512,000; 131,400; 10,000. Together 10,653,400 × $0.1425 a million.
+        ("DynamoDB", "read units", 1.518_110),
         // 11 × $0.10.
         ("CloudWatch", "metrics of alarms", 1.1),
     ];

@@ -118,19 +118,20 @@ impl Month {
             ("Lambda", "calls", pushes + other_calls),
             ("Lambda", "GB-seconds", seconds * MEMORY.value + compaction_gb_seconds),
             ("Data Firehose", "GB taken", records_gb),
-            ("S3", "objects written", objects + is_lake * 3.0 * HOURS),
+            // A sweep archives the alerts of its minute, when they are raised and when they end.
+            ("S3", "objects written", objects + (2.0 * messages).min(MINUTES) + is_lake * 3.0 * HOURS),
             ("S3", "objects read", (1.0 + is_lake) * objects + processes * MINUTES),
             ("S3", "GB kept", kept / GB),
             ("SQS", "requests", objects + 2.0 * looks + MINUTES * POLLS.value),
-            // A message takes a token of the rate limit, and is counted for the SMS of the day. When it is sent, its zone is
-            // written once more.
-            ("DynamoDB", "write units", changes * write + messages * (2.0 + write) + processes * FIVE_MINUTES),
+            // A message takes a token of the rate limit, and is counted for the SMS of the day. When it is sent, and when its alert
+            // is archived, its zone is written once more.
+            ("DynamoDB", "write units", changes * write + messages * (2.0 + 3.0 * write) + processes * FIVE_MINUTES),
             // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
             // token and for the SMS of the day.
             (
                 "DynamoDB",
                 "read units",
-                (zones_of_pushes + zones_of_objects) * read + MINUTES * 3.0 + messages * (2.0 + read),
+                (zones_of_pushes + zones_of_objects) * read + MINUTES * 3.0 + messages * (2.0 + 3.0 * read),
             ),
             ("DynamoDB", "GB kept and restorable", zones * zone_kb / KB_OF_GB),
             ("SNS", "messages", messages),

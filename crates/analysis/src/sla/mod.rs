@@ -35,9 +35,9 @@ const VERSION: u32 = 1;
 
 /// What the numbers of a report mean.
 pub const DEFINITIONS: [&str; 8] = [
-    "An alert counts if its first message was made in the period. Alerts whose rule was withdrawn are left out.",
-    "Reaction is the time from this message until somebody began in the zone, or it was done. Resolution is the time until it was \
-     done.",
+    "An alert counts if it was raised in the period: when its reading was first received, its suppression ended, or missing data \
+     was noticed. People are told then. Alerts whose rule was withdrawn are left out.",
+    "Reaction is the time from then until somebody began in the zone, or it was done. Resolution is the time until it was done.",
     "Done is the earliest of: people reported it, the task system recorded it, the sensor measured it. An answer counts whenever \
      it became known.",
     "If the rule has active hours, only these count, in local time. No time is below zero.",

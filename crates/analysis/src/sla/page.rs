@@ -14,7 +14,7 @@ pub fn page(report: &SlaReport) -> String {
     let findings: Vec<_> = report.alerts.iter().filter_map(|alert| Some((alert, alert.finding.clone()?))).collect();
     let worst: Vec<_> =
         report.worst.iter().map(|index| &report.alerts[*index]).map(|alert| (alert, alert.story())).collect();
-    let lead = "Measured from the first message about an alert. Below: what the numbers mean.";
+    let lead = "Measured from when an alert was raised. Below: what the numbers mean.";
     let mut sections = vec![
         ("times", "Response times", lead, html! { @for table in &report.tables { (times(table)) } }),
         ("worst", "The longest", "The alerts that took the longest until they were done.", lives(&worst)),

@@ -36,7 +36,7 @@ pub struct TimedAlert {
     pub finding: Option<String>,
 }
 
-/// The time from the first message about an alert until an answer.
+/// The time from when an alert was raised until an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ResponseClock {
     /// Whether it was answered.

@@ -37,7 +37,8 @@ pub struct AlertLife {
     pub breach: Option<Breach>,
     /// The event time of the reading that fired the rule.
     pub at: Timestamp,
-    /// When the first message about it was made. Response times count from then on.
+    /// Since when people could know: when its reading was first received or its suppression ended, or when a sweep found that data
+    /// is missing. Response times count from then on.
     pub raised: Timestamp,
     /// The ids of the audiences of its messages; empty for everybody.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -115,7 +116,7 @@ words! {
 }
 
 impl AlertLife {
-    /// The life of an alert that `device` raised, from the message at `raised` to the audiences `to` on.
+    /// The life of an alert of `device`, about which the audiences `to` are told since `raised`.
     #[must_use]
     pub fn new(alert: &Alert, kind: Kind, device: &str, to: &[String], targets: Targets, raised: Timestamp) -> Self {
         Self {
@@ -163,5 +164,17 @@ impl AlertLife {
             let earliest = self.done.entry(source).or_insert(done);
             *earliest = done.min(*earliest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_archive_has_the_members_that_queries_expect() {
+        let line = include_str!("../../../../tests/data/alert.json").trim_end();
+        let life: AlertLife = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&life).unwrap(), line);
     }
 }

@@ -59,5 +59,7 @@ impl AddAssign for EvaluationStats {
 pub(super) struct ZoneEvaluator<'e> {
     pub(super) rules: &'e RuleSet,
     pub(super) evaluation: &'e mut Evaluation,
+    /// When what is evaluated was first received: the same in a repeated or later evaluation.
+    pub(super) received: Timestamp,
     pub(super) now: Timestamp,
 }

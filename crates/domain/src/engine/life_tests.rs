@@ -188,6 +188,22 @@ fn a_life_begins_when_people_are_told() {
 }
 
 #[test]
+fn when_an_alert_is_raised_does_not_depend_on_when_it_is_evaluated() {
+    let mut zone = Zone::new("");
+    let text = reading("SS", "p", 4.0, "10:00");
+    let evaluation =
+        evaluate(&zone.rules, ZoneState::default(), &[&Reading::read(&text).unwrap()], at("10:01"), at("10:30"));
+    zone.commit(evaluation.state);
+    assert_eq!(zone.open(), ["soap-low 10:01"], "when it was first received");
+    let text = "block = \"15m\"\n[[rule]]\nid = \"silent\"\nenabled = false\n";
+    let mut zone = Zone { rules: rules(text), ..Zone::new("") };
+    zone.soap(4.0, "10:00");
+    zone.push("TR", "p", 4.0, "10:05");
+    zone.sweep(at("10:17"));
+    assert_eq!(zone.open()[1], "toilet-paper-low 10:15", "when the block ended");
+}
+
+#[test]
 fn a_blocked_alert_that_is_over_when_people_are_told_has_no_life() {
     let text = "[[rule]]\nid = \"silent\"\nenabled = false\n";
     let mut zone = Zone { rules: rules(text), ..Zone::new("") };

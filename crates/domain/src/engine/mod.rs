@@ -96,7 +96,7 @@ pub fn evaluate(
     let has_known_readings = !state.dedup_window.is_empty();
     let mut evaluation = Evaluation { state, stats, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
-    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received, now };
     // By text alone: the same reading without a usable time counts as of another time when it is repeated.
     let mut texts: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in timed {
@@ -136,7 +136,7 @@ pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
 #[must_use]
 pub fn respond(rules: &RuleSet, state: ZoneState, responses: &[&Response], now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received: now, now };
     let mut responses = responses.to_vec();
     responses.sort_by_key(|response| response.at());
     responses.into_iter().for_each(|response| zone.respond(response));

@@ -58,7 +58,7 @@ impl ZoneEvaluator<'_> {
         for (RaisedAlert { alert, settings, .. }, later) in &alerts {
             self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
             self.mark_announced(alert, device, settings, alert.at);
-            self.begin_life(alert, device, settings, &to);
+            self.begin_life(alert, device, settings, &to, self.received);
             later.iter().for_each(|wait| self.suppress(alert.clone(), device, wait.clone()));
         }
         self.enqueue_firing(alerts.into_iter().map(|(raised, _)| raised.alert).collect(), to);
@@ -120,10 +120,10 @@ impl ZoneEvaluator<'_> {
         to: To,
         at: Timestamp,
     ) {
-        for Suppression { alert, device, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
+        for Suppression { alert, device, until, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
             if let Some(settings) = settings_at(self.rules, alert) {
                 self.mark_announced(alert, device, &settings, at);
-                self.begin_life(alert, device, &settings, &to);
+                self.begin_life(alert, device, &settings, &to, *until);
             }
             if reason != SuppressionReason::Block {
                 self.evaluation.state.blocks.record(alert, device, at, LONGEST_BLOCK);
@@ -234,10 +234,10 @@ impl ZoneEvaluator<'_> {
         }
     }
 
-    /// Begins the life of an alert that the audiences `to` are told about, if its rule is in force.
-    fn begin_life(&mut self, alert: &Alert, device: &str, settings: &Settings, to: &[String]) {
+    /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force.
+    fn begin_life(&mut self, alert: &Alert, device: &str, settings: &Settings, to: &[String], raised: Timestamp) {
         if let Some(rule) = self.rules.rule(&alert.rule) {
-            let life = AlertLife::new(alert, rule.kind, device, to, Targets::from(settings), self.now);
+            let life = AlertLife::new(alert, rule.kind, device, to, Targets::from(settings), raised);
             self.evaluation.state.lives.begin(life);
         }
     }

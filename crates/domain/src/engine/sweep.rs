@@ -16,7 +16,7 @@ use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
 #[must_use]
 pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bool) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received: now, now };
     zone.release(now);
     let Evaluation { state, .. } = &mut *zone.evaluation;
     let in_force =

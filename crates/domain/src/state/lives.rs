@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Fingerprint;
-use super::dedup_window::DedupWindow;
+use super::dedup_window::{DedupWindow, Fingerprint};
+use super::outbox::LEASE;
 use crate::alert::life::{AlertLife, Contradiction, EndReason, LifeEnd};
 use crate::breach::Breach;
 use crate::response::{ReceivedResponse, Response, ResponseSource};
@@ -13,7 +13,9 @@ use crate::rules::Kind;
 /// Most open alerts of a zone. A further one is sent, and not followed.
 pub const MOST_OPEN: usize = 200;
 /// How long an alert is open if nobody answers and the sensor cannot measure its end, or has measured nothing since people were done.
-pub const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
+const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
+/// How long alerts and responses wait until they are archived: a push that sends their messages has ended by then.
+const ARCHIVED_AFTER: SignedDuration = LEASE;
 /// Most responses whose repeats are known.
 const MOST_RESPONSES: usize = 16;
 
@@ -173,7 +175,8 @@ impl Lives {
     pub fn due(&self) -> Option<Timestamp> {
         let alerts = self.facts.alerts.iter().map(|life| life.end.map_or(life.raised, |end| end.at));
         let responses = self.facts.responses.iter().map(|response| response.received);
-        alerts.chain(responses).chain(self.open.iter().filter_map(expires)).min()
+        let archived = alerts.chain(responses).filter_map(|at| at.checked_add(ARCHIVED_AFTER).ok());
+        archived.chain(self.open.iter().filter_map(expires)).min()
     }
 
     /// What is to be archived.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
-pub use self::lives::{Facts, LONGEST_UNANSWERED, Lives, MOST_OPEN};
+pub use self::lives::{Facts, Lives, MOST_OPEN};
 pub use self::outbox::{Channel, EntryId, LEASE, Outbox, OutboxEntry, PendingDelivery};
 pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
 pub use self::suppressions::{DueSuppressions, Suppression, Suppressions, UnnamedSuppressions};
