@@ -79,7 +79,7 @@ fn read_lines<T: DeserializeOwned>(
     let first = since.and_then(|since| since.checked_sub(AHEAD).ok());
     let first = first.map(|since| since.to_zoned_datetime(TimeZone::UTC).date());
     for day in archive.folders(folder)? {
-        let date = BrokenDownTime::parse(&format!("{folder}dt=%Y-%m-%d/"), &day).and_then(|day| day.to_date());
+        let date = BrokenDownTime::parse(format!("{folder}dt=%Y-%m-%d/"), &day).and_then(|day| day.to_date());
         if date.is_ok_and(|date: Date| first.is_none_or(|first| date >= first)) {
             read_folder(archive, &day, |object| {
                 let lines = object.text().and_then(|text| {
