@@ -260,5 +260,5 @@ fn alerts_are_raised_again_under_the_rules_of_a_file() {
     assert!(counts.contains("High usage (reported only)") && counts.contains("within target 0 % of"), "{counts}");
     // Archived alerts do not matter, and there are none.
     let none = run(folder.path(), &["sla", "--from", "data"]);
-    assert!(none.exit == Some(0) && none.err.contains("raise them again with --rules"), "{}", none.err);
+    assert!(none.exit == Some(0) && none.err.contains("--rules FILE raises alerts again"), "{}", none.err);
 }

@@ -8,11 +8,9 @@ use analysis::backtest::findings::Findings;
 use analysis::sla::{self, ResponseTimes, SlaReport, SlaScope, TimedAlert};
 use analysis::words::{count, plural};
 use clap::Args;
-use history::{Archive, ArchivedFacts, Period};
+use history::{ArchivedFacts, Period};
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::alert::life::AlertLife;
 use smartclean_push::domain::display::lines;
-use smartclean_push::domain::response::ReceivedResponse;
 use smartclean_push::domain::rules::names::NameError;
 use smartclean_push::domain::rules::{MentionKind, RuleSet};
 
@@ -70,9 +68,9 @@ pub(super) struct SlaCommand {
 
 impl SlaCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let trial = self.rules.as_deref().map(backtest::named).transpose()?;
-        let names = match (&self.names, &trial) {
-            (None, Some((_, rules))) => rules.names.clone(),
+        let rule_set = self.rules.as_deref().map(backtest::named).transpose()?;
+        let names = match (&self.names, &rule_set) {
+            (None, Some((_, set))) => set.names.clone(),
             (path, _) => rules::load(path.as_deref())?.names,
         };
         let Period { since, until } = self.period.read()?;
@@ -89,8 +87,11 @@ impl SlaCommand {
             rules: self.rule_ids,
         };
         let archive = archive::open(&self.from)?;
-        let (alerts, responses, damaged) = match trial {
-            Some(rules) => evaluate(&*archive, rules, &scope)?,
+        let (alerts, responses, damaged) = match rule_set {
+            Some(rules) => {
+                let Findings { rules, responses, damaged, .. } = backtest::run(&*archive, &trial(rules, &scope))?;
+                (rules.lives, responses, damaged)
+            }
             None => {
                 let ArchivedFacts { alerts, responses, damaged } = ArchivedFacts::read(&*archive, since)?;
                 (alerts, responses, damaged.iter().map(ToString::to_string).collect())
@@ -98,9 +99,7 @@ impl SlaCommand {
         };
         let report = sla::report(alerts, &responses, scope, &names).or_failure("the digest cannot be computed")?;
         if report.alerts.is_empty() && self.rules.is_none() {
-            note(
-                "No archived alert is in this selection. For readings from before alerts were archived, raise them again with --rules",
-            );
+            note("No archived alert is in this selection. --rules FILE raises alerts again from older readings");
         }
         if let Some(path) = &self.html {
             write_file(path, &sla::page(&report))?;
@@ -113,19 +112,12 @@ impl SlaCommand {
     }
 }
 
-/// The alerts that the readings of an archive raise under these rules, the responses, and damaged objects.
-fn evaluate(
-    archive: &dyn Archive,
-    rules: (String, RuleSet),
-    scope: &SlaScope,
-) -> Result<(Vec<AlertLife>, Vec<ReceivedResponse>, Vec<String>), Failure> {
+/// The evaluation of rules for a report.
+fn trial(rules: (String, RuleSet), scope: &SlaScope) -> Trial {
     // A breach from before is no alert of the period, and alerts of the period are answered after it.
     let since = scope.since.and_then(|since| since.checked_sub(LEAD).ok());
-    let period = Period { since, until: None };
-    let zones = scope.zones.clone();
-    let trial = Trial { rules, against: None, period, sites: Vec::new(), zones, device_types: Vec::new() };
-    let Findings { rules, responses, damaged, .. } = backtest::run(archive, &trial)?;
-    Ok((rules.lives, responses, damaged))
+    let (period, zones) = (Period { since, until: None }, scope.zones.clone());
+    Trial { rules, against: None, period, sites: Vec::new(), zones, device_types: Vec::new() }
 }
 
 /// The report for a terminal.
