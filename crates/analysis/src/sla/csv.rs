@@ -5,42 +5,16 @@ use domain::response::ResponseSource;
 
 use super::{ResponseClock, SlaReport, TimedAlert};
 
-const COLUMNS: [&str; 26] = [
-    "alert",
-    "rule",
-    "title",
-    "kind",
-    "severity",
-    "place",
-    "project",
-    "zone",
-    "device",
-    "teams",
-    "raised",
-    "started",
-    "reported",
-    "recorded",
-    "measured",
-    "ended",
-    "end",
-    "reaction",
-    "reaction_seconds",
-    "reaction_target_seconds",
-    "reaction_within",
-    "resolution",
-    "resolution_seconds",
-    "resolution_target_seconds",
-    "resolution_within",
-    "finding",
-];
+const HEADING: &str = "alert,rule,title,kind,severity,place,project,zone,device,teams,raised,started,reported,recorded,measured,\
+                       ended,end,reaction,reaction_seconds,reaction_target_seconds,reaction_within,resolution,\
+                       resolution_seconds,resolution_target_seconds,resolution_within,finding\r\n";
 
 /// The alerts of a report as CSV (RFC 4180): one line for each, in the order in which they were raised. Times are in UTC. A
 /// spreadsheet shows a text that looks like a formula as text.
 #[must_use]
 pub fn csv(report: &SlaReport) -> String {
-    let rows = report.alerts.iter().map(row);
-    let rows = std::iter::once(COLUMNS.map(str::to_owned)).chain(rows);
-    rows.map(|row| row.map(|text| cell(&text)).join(",") + "\r\n").collect()
+    let rows = report.alerts.iter().map(|alert| row(alert).map(|text| cell(&text)).join(",") + "\r\n");
+    std::iter::once(HEADING.to_owned()).chain(rows).collect()
 }
 
 fn row(TimedAlert { life, place, reaction, resolution, finding }: &TimedAlert) -> [String; 26] {

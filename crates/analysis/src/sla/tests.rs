@@ -264,6 +264,11 @@ fn csv_has_a_line_for_each_alert() {
     );
     assert_eq!(lines[1], expected);
     assert_eq!(lines[0].split(',').count(), 26);
+    assert!(
+        lines[0].ends_with(",resolution_seconds,resolution_target_seconds,resolution_within,finding"),
+        "{}",
+        lines[0]
+    );
 }
 
 /// Responses in three zones, of which one can be in another project.
