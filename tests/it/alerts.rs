@@ -69,7 +69,7 @@ async fn the_end_of_an_alert_and_what_people_did_are_archived() {
     let [response] = &lines(&app, "responses/")[..] else { panic!("{:?}", app.lines()) };
     let (received, done) = (&response["received"], &response["done"]);
     assert_eq!((&response["zone"], &response["source"]), (&"a".into(), &"reported".into()));
-    assert!(received == done && *done == Value::from(after(10).to_string()), "{response}");
+    assert!(received == done && *done == after(10).to_string(), "{response}");
     let ended: Vec<Value> = lines(&app, "alerts/").into_iter().filter(|alert| !alert["end"].is_null()).collect();
     let [alert] = &ended[..] else { panic!("{ended:?}") };
     assert_eq!((&alert["location"]["zone"], &alert["end"]["reason"]), (&"a".into(), &"resolved".into()));

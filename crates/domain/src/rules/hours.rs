@@ -130,7 +130,7 @@ impl WeeklyHours {
     }
 }
 
-/// The text that [`parse`](WeeklyHours::parse) reads.
+/// As in a rules file: `Mon,Tue 07:00-22:00`.
 impl fmt::Display for WeeklyHours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.days != Days::ALL {
