@@ -334,6 +334,11 @@ class Deployed:
             item["due"]["N"] = str(int(now.timestamp() * 1000))
             table.put_item(TableName=self.ids["StateTable"], Item=item)
 
+    def archive(self):
+        """Sweeps as after a minute: archives alerts and responses."""
+        self.expire_leases()
+        return self.sweep()
+
     @contextlib.contextmanager
     def queue_delay(self, seconds):
         """Changes the delay of the function's queue while the block runs."""

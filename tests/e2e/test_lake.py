@@ -386,13 +386,13 @@ def test_an_alert_and_a_cleaning_of_the_receiver_are_rows_after_a_sweep(stack, a
         return stack.push(reading("TR", zone, datetime.datetime.now(UTC), {"p": left}) | {"PID": "received-building"}).json()
 
     assert push(3)["alerts"] == 1
-    stack.sweep()
+    stack.archive()
     assert stack.request("POST", f"/zones/{zone}/cleaned", auth=stack.credentials).status_code == 200
     (opened,) = athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'")
     assert (opened["rule"], float(opened["value"]), opened["unit"]) == ("toilet-paper-low", 3, "percent")
     assert opened["done"] is opened["ended"] is None, "only a sweep archives a response"
     push(2)
-    stack.sweep()
+    stack.archive()
     row = next(row for row in athena.query(f"SELECT * FROM alerts WHERE zone = '{zone}'") if row["alert"] == opened["alert"])
     assert (row["done_source"], row["end_reason"]) == ("reported", "contradicted")
     assert row["raised"] == opened["raised"] < row["done"] < row["contradicted"] == row["ended"]
