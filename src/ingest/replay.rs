@@ -12,6 +12,7 @@ use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::engine::EvaluationStats;
 use crate::domain::reading::Reading;
+use crate::domain::response::ReceivedResponse;
 
 /// Counts of replayed pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,17 +34,20 @@ impl AddAssign for Replayed {
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// Replays history into rule state: stored pushes in order of their first receipt, each evaluated as of its receipt, with
-/// the sweeps at whole minutes between them.
+/// the sweeps at whole minutes and what people reported between them.
 pub struct Replay<'i> {
     ingest: &'i Ingest,
     /// Last minute whose sweep has run; `None` before the first push.
     swept: Option<Timestamp>,
+    /// The reported responses that are not applied, the last received first.
+    reported: Vec<ReceivedResponse>,
 }
 
 impl<'i> Replay<'i> {
-    /// Replays into the state of `ingest`. Stores no objects.
-    pub fn of(ingest: &'i Ingest) -> Self {
-        Self { ingest, swept: None }
+    /// Replays into the state of `ingest`. Stores no objects. `reported` are responses that are no readings, in order of receipt.
+    pub fn of(ingest: &'i Ingest, mut reported: Vec<ReceivedResponse>) -> Self {
+        reported.reverse();
+        Self { ingest, swept: None, reported }
     }
 
     /// Evaluates the lines of a stored push that was first received at `received`. A repeated push changes nothing.
@@ -51,7 +55,7 @@ impl<'i> Replay<'i> {
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
     pub async fn push(&mut self, lines: &str, received: Timestamp) -> Result<Replayed, UnavailableError> {
-        let silences = self.sweep_until(received).await?;
+        let silences = self.respond_until(received).await? + self.sweep_until(received).await?;
         // Every stored line was accepted as a reading.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
         let push = [ReceivedReadings { received, readings: &readings }];
@@ -63,14 +67,25 @@ impl<'i> Replay<'i> {
         Ok(Replayed { readings: readings.len(), stats })
     }
 
-    /// Runs the actions that history has left due by `now`, such as the end of a block. Leaves no-data alerts to the live
+    /// Applies the last reported responses, and runs the actions that history has left due by `now`, such as the end of a block. Leaves no-data alerts to the live
     /// receiver.
     ///
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
-    pub async fn conclude(&self, now: Timestamp) -> Result<(), UnavailableError> {
+    pub async fn conclude(&mut self, now: Timestamp) -> Result<(), UnavailableError> {
+        self.respond_until(now).await?;
         let rules = self.ingest.ports.rules.current(now).await?;
         self.ingest.sweep_zones(&rules, now, false).await.map(drop)
+    }
+
+    /// Applies what people reported up to `until`, with the sweeps before each. Returns the number of no-data alerts.
+    async fn respond_until(&mut self, until: Timestamp) -> Result<usize, UnavailableError> {
+        let mut silences = 0;
+        while let Some(next) = self.reported.pop_if(|next| next.received <= until) {
+            silences += self.sweep_until(next.received).await?;
+            self.ingest.respond(&[&next.response], next.received).await?;
+        }
+        Ok(silences)
     }
 
     /// Sweeps at each whole minute up to `until` at which a zone is due. Returns the number of no-data alerts.

@@ -37,7 +37,7 @@ pub struct Restored {
 }
 
 /// Writes each document that does not exist in `store`. An existing zone is replaced only if it still has its version in
-/// `replaceable`, which was read before the history, and its outbox is empty. Calls `progress` once per document.
+/// `replaceable`, which was read before the history, and it has nothing to send or to archive. Calls `progress` once per document.
 ///
 /// Safe to repeat, and safe beside pushes and sweeps.
 pub async fn restore(
@@ -81,7 +81,7 @@ async fn write(
         Some(version) => {
             let stored = store.load(std::slice::from_ref(key)).await?.pop().unwrap_or_default();
             let state: ZoneState = read(key, &stored)?;
-            if stored.version != *version || !state.outbox.is_empty() {
+            if stored.version != *version || !state.outbox.is_empty() || !state.lives.facts().is_empty() {
                 return Ok(Commit::Lost);
             }
             *version

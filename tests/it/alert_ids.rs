@@ -1,16 +1,21 @@
-//! Live ingest, `replay raw` and a backtest of the same pushes raise the same alerts. The tests compare alert ids.
+//! Live ingest, `replay raw` and a backtest of the same pushes raise the same alerts, with the same lives. The tests compare alert ids.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use analysis::backtest::findings::Findings;
 use analysis::backtest::{Trial, backtest};
 use analysis::simulate::{Faults, Plan, Pushes, SimulatedPush};
-use history::{Archive, Period, Round, hours, read_pushes};
+use history::{Archive, ArchivedFacts, Period, Round, hours, read_pushes};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::{Value, json};
 use smartclean_push::adapters::local::{FolderArchive, NewDataFolder};
+use smartclean_push::domain::alert::AlertId;
+use smartclean_push::domain::alert::life::{AlertLife, EndReason};
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::{Lives, ZoneState};
 use smartclean_push::ingest::Replay;
 use smartclean_push::notify::rendered::Rendered;
 
@@ -25,27 +30,29 @@ fn next_minute(at: Timestamp) -> Timestamp {
     Timestamp::from_second((at.as_second().div_euclid(60) + 1) * 60).unwrap()
 }
 
-async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<String> {
-    run_live(rules, pushes).await.alert_ids()
-}
-
 /// Returns the messages that live ingest sends, in sending order.
 pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Vec<Rendered> {
-    run_live(rules, pushes).await.publisher.sent()
+    run_live(rules, pushes, &[]).await.publisher.sent()
 }
 
-/// Ingests each push at its time of receipt, with a sweep at every whole minute in between. The last sweep, a day
-/// later, sends the suppressed alerts.
-async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> TestApp {
+/// Ingests each push at its time of receipt, with a sweep at every whole minute in between, and the cleanings that people report of
+/// zones. The last sweep, a day later, sends the suppressed alerts.
+async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)], cleanings: &[(Timestamp, &str)]) -> TestApp {
     let app = TestApp::with_rules(rules.clone());
     let mut sweep = next_minute(pushes[0].0);
-    for (received, body) in pushes {
-        while sweep <= *received {
+    let reported = cleanings.iter().map(|(at, zone)| (*at, Err(Response::reported(*zone, *at))));
+    let mut events: Vec<_> = reported.chain(pushes.iter().map(|(at, body)| (*at, Ok(body.clone())))).collect();
+    events.sort_by_key(|(received, _)| *received);
+    for (received, event) in events {
+        while sweep <= received {
             app.ingest().sweep(sweep).await.unwrap();
             sweep += minute();
         }
-        // A body that is not a batch is rejected. It is stored below `rejected/`.
-        let _ = push_to(app.ingest(), body.clone(), *received).await;
+        match event {
+            // A body that is not a batch is rejected. It is stored below `rejected/`.
+            Ok(body) => drop(push_to(app.ingest(), body, received).await),
+            Err(cleaning) => drop(app.ingest().respond(&[&cleaning], received).await.unwrap()),
+        }
     }
     app.ingest().sweep(a_day_after(pushes)).await.unwrap();
     app
@@ -55,20 +62,26 @@ fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
     pushes[pushes.len() - 1].0 + SignedDuration::from_hours(24)
 }
 
-/// Stores the pushes in a data folder as `serve` does. A repeated push keeps the time of its first receipt.
-fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
+/// Stores the pushes in a data folder as `serve` does, and what live ingest archived. A repeated push keeps the time of its first
+/// receipt.
+fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)], live: &TestApp) -> FolderArchive {
     let folder = NewDataFolder::create(data).unwrap();
     for (number, (at, body)) in (1..).zip(pushes) {
         for object in (SimulatedPush { at: *at, number, body: body.as_slice().into() }).objects() {
             folder.put(&object).unwrap();
         }
     }
+    let is_fact = |key: &str| key.starts_with("alerts/") || key.starts_with("responses/");
+    for (_, object) in live.store.objects().iter().filter(|(key, _)| is_fact(key)) {
+        folder.put(object).unwrap();
+    }
     FolderArchive::open(data).unwrap()
 }
 
-async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTreeSet<String> {
+async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> TestApp {
     let app = TestApp::with_rules(rules.clone());
-    let mut replay = Replay::of(app.ingest());
+    let reported = ArchivedFacts::read_reported(archive, &Period::default(), &mut Vec::new()).unwrap();
+    let mut replay = Replay::of(app.ingest(), reported);
     let mut pushes = Vec::new();
     let take = |round: Round| {
         pushes.extend(round.pushes);
@@ -79,7 +92,19 @@ async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTr
         replay.push(&push.lines, push.received).await.unwrap();
     }
     replay.conclude(end).await.unwrap();
-    app.alert_ids()
+    app
+}
+
+/// The open alerts and the known responses of each zone.
+fn lives(app: &TestApp) -> BTreeMap<String, Lives> {
+    let documents = app.state.documents().into_iter().filter(|(key, _)| key.starts_with("zone/"));
+    documents.map(|(key, kept)| (key, serde_json::from_str::<ZoneState>(&kept.body).unwrap().lives)).collect()
+}
+
+/// The lives that began by `until`: when they began, and all of those that ended by then.
+fn lives_until(lives: &[AlertLife], until: Timestamp) -> BTreeMap<AlertId, (Timestamp, Option<AlertLife>)> {
+    let ended = |life: &AlertLife| Some(life.clone()).filter(|life| life.end.is_some_and(|end| end.at <= until));
+    lives.iter().filter(|life| life.raised <= until).map(|life| (life.alert, (life.raised, ended(life)))).collect()
 }
 
 fn backtest_archive(rules: &RuleSet, archive: &dyn Archive) -> Findings {
@@ -146,18 +171,44 @@ async fn assert_same_alerts(seed: u64) {
         let faults: Faults = "all".parse().unwrap();
         let pushes = Pushes::new(&plan, SignedDuration::from_mins(every), faults);
         let mut pushes: Vec<_> = pushes.map(|push| (push.at, push.body.to_vec())).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let archive = store(folder.path(), &pushes);
+        let all = pushes.clone();
         let mut bodies = HashSet::new();
         pushes.retain(|(_, body)| bodies.insert(body.clone()));
-        let live = live(&rules, &pushes).await;
-        assert!(live.len() > 100, "only {} alerts", live.len());
+        let zones = zones(&pushes);
+        // Between the pushes of a minute, and the same zone not always after the same time.
+        let cleaning = |number: usize| {
+            (pushes[number * 7].0 + SignedDuration::from_secs(1), zones[number * number % zones.len()].as_str())
+        };
+        let cleanings: Vec<_> = (1..pushes.len() / 7).map(cleaning).collect();
+        let live = run_live(&rules, &pushes, &cleanings).await;
+        assert!(live.alert_ids().len() > 100, "only {} alerts", live.alert_ids().len());
+        let folder = tempfile::tempdir().unwrap();
+        let archive = store(folder.path(), &all, &live);
         let replayed = replayed(&rules, &archive, a_day_after(&pushes)).await;
-        assert_eq!(replayed, live, "replay raw, seed {seed}, a push every {every} min");
+        let name = format!("seed {seed}, a push every {every} min");
+        assert_eq!(replayed.alert_ids(), live.alert_ids(), "replay raw, {name}");
+        assert_eq!(lives(&replayed), lives(&live), "replay raw, {name}");
         let findings = backtest_archive(&rules, &archive);
-        assert_eq!(ids(&findings), live, "backtest, seed {seed}, a push every {every} min");
+        assert_eq!(ids(&findings), live.alert_ids(), "backtest, {name}");
         assert_eq!(findings.readings.late, 0);
+        let archived = ArchivedFacts::read(&archive, None).unwrap();
+        let [found, responses] =
+            [&findings.responses, &archived.responses].map(|all| serde_json::to_value(all).unwrap());
+        assert_eq!(found, responses, "backtest, {name}");
+        let last = pushes[pushes.len() - 1].0;
+        let [found, archived] = [&findings.rules.lives, &archived.alerts].map(|lives| lives_until(lives, last));
+        let ended = archived.values().filter(|(_, ended)| ended.is_some()).count();
+        assert!(ended > 50 && archived.len() > ended, "{ended} of {} ended", archived.len());
+        assert_eq!(found, archived, "backtest, {name}");
     }
+}
+
+/// The zones of these pushes.
+fn zones(pushes: &[(Timestamp, Vec<u8>)]) -> Vec<String> {
+    let readings = |body: &[u8]| serde_json::from_slice::<Vec<String>>(body).unwrap_or_default();
+    let texts = pushes.iter().flat_map(|(_, body)| readings(body));
+    let zone = |text: String| Some(Reading::read(&text).ok()?.source.zone?.into_owned());
+    texts.filter_map(zone).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[tokio::test]
@@ -198,13 +249,39 @@ async fn alerts_of(pushes: &[(&str, Vec<String>)]) -> (BTreeSet<String>, Finding
 }
 
 async fn alerts_with_rules(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> (BTreeSet<String>, Findings) {
+    alerts_with_cleanings(rules, pushes, &[]).await
+}
+
+async fn alerts_with_cleanings(
+    rules: &RuleSet,
+    pushes: &[(Timestamp, Vec<u8>)],
+    cleanings: &[(Timestamp, &str)],
+) -> (BTreeSet<String>, Findings) {
+    let live = run_live(rules, pushes, cleanings).await;
     let folder = tempfile::tempdir().unwrap();
-    let archive = store(folder.path(), pushes);
-    let live = live(rules, pushes).await;
-    assert_eq!(replayed(rules, &archive, a_day_after(pushes)).await, live);
+    let archive = store(folder.path(), pushes, &live);
+    let replayed = replayed(rules, &archive, a_day_after(pushes)).await;
+    assert_eq!((replayed.alert_ids(), lives(&replayed)), (live.alert_ids(), lives(&live)));
     let findings = backtest_archive(rules, &archive);
-    assert_eq!(ids(&findings), live);
-    (live, findings)
+    assert_eq!(ids(&findings), live.alert_ids());
+    (live.alert_ids(), findings)
+}
+
+#[tokio::test]
+async fn a_reported_cleaning_counts_live_and_in_history_once_it_is_received() {
+    let pushes = [(at("09:50:00"), body(&[count("09:50:00", 29)])), (at("09:58:00"), body(&[count("09:58:00", 5)]))];
+    let alerts = async |cleanings: &[(&str, &str)]| {
+        let cleanings: Vec<_> = cleanings.iter().map(|(clock, zone)| (at(clock), *zone)).collect();
+        let (ids, findings) = alerts_with_cleanings(&RuleSet::pack(), &pushes, &cleanings).await;
+        (ids.len(), findings.readings.cleanings, findings.responses.len())
+    };
+    assert_eq!(alerts(&[]).await, (1, 0, 0));
+    assert_eq!(alerts(&[("09:55:00", "washroom")]).await, (0, 1, 1));
+    assert_eq!(alerts(&[("09:58:00", "lobby")]).await, (1, 0, 0), "an unknown zone");
+    assert_eq!(alerts(&[("09:49:00", "washroom")]).await, (1, 0, 0), "the zone was not known");
+    let after = alerts_with_cleanings(&RuleSet::pack(), &pushes, &[(at("10:30:00"), "washroom")]).await.1;
+    let life = &after.rules.lives[0];
+    assert_eq!((life.end.unwrap().at, life.end.unwrap().reason), (at("10:30:00"), EndReason::Done));
 }
 
 #[tokio::test]
@@ -428,7 +505,7 @@ async fn a_zone_does_not_fall_silent_because_the_period_of_a_backtest_ends() {
     let mut pushes: Vec<_> = clocks.iter().map(|clock| soap("lobby", clock, clock, 50)).collect();
     pushes.insert(1, soap("washroom", "10:00:01", "10:00:01", 50));
     let folder = tempfile::tempdir().unwrap();
-    let archive = store(folder.path(), &pushes);
+    let archive = store(folder.path(), &pushes, &TestApp::new());
     for (until, expected) in [("10:45:00", 0), ("10:55:00", 1)] {
         let period = Period { since: None, until: Some(at(until)) };
         let findings = backtest_period(&silent_rules(), &archive, period);

@@ -7,6 +7,7 @@ use analysis::backtest::{Trial, backtest};
 use history::Period;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 
 use crate::support::MemoryArchive;
@@ -252,6 +253,29 @@ async fn a_backtest_evaluates_only_the_selected_readings() {
     assert_eq!(judged(&Trial { device_types: vec!["SS".to_owned()], ..trial("") }), 40);
     assert_eq!(judged(&Trial { period: Period { since: Some(start() + minutes(100)), until: None }, ..trial("") }), 40);
     assert_eq!(judged(&Trial { period: Period { since: None, until: Some(start() + minutes(5)) }, ..trial("") }), 2);
+}
+
+#[tokio::test]
+async fn reported_cleanings_count_in_the_selected_period_and_zones() {
+    let mut live = Live::new("");
+    let people = |minute: f64, count: i64| reading("UM", "door", "washroom", minute, &json!({ "count": count }));
+    let lobby = reading("SS", "soap", "lobby", 0.0, &json!({ "p": 50 }));
+    live.push(0, &[people(0.0, 29), lobby]).await;
+    for (minute, zone) in [(10, "washroom"), (12, "lobby")] {
+        let at = start() + minutes(minute);
+        live.app.ingest().respond(&[&Response::reported(zone, at)], at).await.unwrap();
+    }
+    live.push(20, &[people(20.0, 5)]).await;
+    live.sweep(30).await;
+    let found = |trial: &Trial| {
+        let found = run_backtest(&live.app.store, trial);
+        (found.readings.cleanings, found.responses.len(), found.rules.alerts.len())
+    };
+    assert_eq!(found(&trial("")), (2, 2, 0));
+    assert_eq!(found(&Trial { zones: vec!["washroom".to_owned()], ..trial("") }), (1, 1, 0));
+    let period = |since, until| Period { since: Some(start() + minutes(since)), until: Some(start() + minutes(until)) };
+    assert_eq!(found(&Trial { period: period(0, 11), ..trial("") }), (1, 1, 0));
+    assert_eq!(found(&Trial { period: period(15, 25), ..trial("") }), (0, 0, 0));
 }
 
 #[tokio::test]

@@ -11,10 +11,10 @@ use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
 use smartclean_push::domain::rate_limit::RateLimitState;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::Channel;
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _, StateStore as _};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
+use smartclean_push::ingest::{Ingest, Replay};
 
 use crate::support::memory::MemoryPublisher;
 use crate::support::{
@@ -96,18 +96,30 @@ async fn rejected(rejections: &[(RejectedPart, &str)]) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn replaying_readings_builds_the_state_of_the_server_and_sends_nothing() {
+async fn replaying_readings_and_reported_cleanings_builds_the_state_of_the_server_and_sends_nothing() {
     let folder = folder_with_pushes(&history()).await;
     let data = folder.path().join("data");
     let log_lines = lines(&data.join("alerts.ndjson"));
     assert_eq!(log_lines, 4, "including the notice after an hour without pushes");
+    let live = ingest(&data);
+    live.cleaned_by_name("zone", None, at("12:20:00")).await.unwrap();
+    // What is due until now, as in the replay.
+    Replay::of(&live, Vec::new()).conclude(Timestamp::now()).await.unwrap();
+    drop(live);
+    let archived = |folder: &str| files(&data.join(folder)).len();
+    assert_eq!((archived("alerts"), archived("responses")), (3, 1));
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.starts_with("Objects   4\nReadings  6; 0 of them known before, 0 too old"), "{}", ran.out);
     assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}", ran.out);
     let mut expected = documents(&data.join("state.db"));
     expected.retain(|document| document.key != RATE_LIMIT);
+    assert!(
+        expected.iter().any(|document| document.body.contains(r#""cleaned":"2024-05-01T12:20:00Z""#)),
+        "{expected:?}"
+    );
     assert_eq!(documents(&folder.path().join("new/state.db")), expected);
+    assert!(!folder.path().join("new/alerts").exists(), "a replay archives nothing");
     assert!(!folder.path().join("new/alerts.ndjson").exists());
     assert_eq!(lines(&data.join("alerts.ndjson")), log_lines);
 }

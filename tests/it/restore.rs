@@ -119,6 +119,17 @@ async fn a_zone_with_a_pending_message_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn a_zone_with_something_to_archive_is_not_replaced() {
+    let (replay, live) = (replay().await, Receiver::new());
+    live.push(&["a", "b"], 20, 0).await;
+    live.ingest.respond(&[&Response::reported("a", at(30))], at(30)).await.unwrap();
+    let restored = live.restore(&replay, &live.versions()).await;
+    assert_eq!((restored.written, restored.kept), (1, vec![key("a")]), "the replay cannot know the cleaning");
+    live.ingest.sweep(at(120)).await.unwrap();
+    assert_eq!(live.restore(&replay, &live.versions()).await.written, 2);
+}
+
+#[tokio::test]
 async fn a_cleaning_applies_to_the_restored_zones_of_every_project() {
     let (replay, live) = (replay().await, Receiver::new());
     let other = json!({"DEVID": "d", "PID": "q", "InsID": "a", "unixT": at(60).as_millisecond()});

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::local::FolderStore;
-use smartclean_push::domain::archive::{Metadata, Object};
+use smartclean_push::domain::archive::{Metadata, Object, pack_facts};
 use smartclean_push::domain::batch::{BatchId, Items};
+use smartclean_push::domain::response::{ReceivedResponse, Response};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::Facts;
 use smartclean_push::ingest::ports::RawStore as _;
 
 use crate::support::{CommandOutput, body, run};
@@ -208,6 +210,45 @@ fn late_repeated_and_refused_pushes_and_fast_clocks_are_reported() {
         store_push(&data, &format!("2026-11-01T02:00:{second}Z"), &[&readings[..], &[json!({"n": second})]].concat());
     }
     assert!(subjects_with_advice(&data, &[]).contains(&"readings that were sent again".to_owned()));
+}
+
+#[test]
+fn reported_cleanings_are_counted_and_events_without_a_begin_are_reported() {
+    let (_folder, data) = simulate();
+    let reported = |hour| {
+        let received = format!("2026-11-01T{hour}:00:00Z").parse().unwrap();
+        ReceivedResponse { received, response: Response::reported("zone", received) }
+    };
+    let facts = Facts { responses: vec![reported("10"), reported("11")], ..Facts::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for object in pack_facts(&facts, facts.responses[1].received).unwrap() {
+        runtime.block_on(FolderStore::open_shared(&data).unwrap().put(object)).unwrap();
+    }
+    let cleanings = |text: &str| {
+        text.lines()
+            .find(|line| line.contains("cleanings that people reported"))
+            .unwrap()
+            .split(" (")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(cleanings(&survey(&data, &[]).out), "  cleanings that people reported: 2");
+    assert_eq!(cleanings(&survey(&data, &["--since", "2026-11-01T10:30"]).out), "  cleanings that people reported: 1");
+
+    let other = tempfile::tempdir().unwrap();
+    let data = other.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let event = |begin: i64| {
+        let meta = json!({"Zone": "zone", "AStart": begin, "AEnd": 1_793_500_900});
+        json!({"RoutingKey": "matrix.p", "Event": "TASK_CLOSED", "UnixTimeInt": 1_793_500_905, "Meta": meta})
+    };
+    store_push(&data, "2026-11-01T02:01:50Z", &[event(0)]);
+    let text = survey(&data, &[]).out;
+    assert!(text.contains("! Matrix events: 1 events, 0 with a begin, 1 finished cleanings"), "{text}");
+    store_push(&data, "2026-11-01T02:02:00Z", &[event(1_793_500_000)]);
+    let text = survey(&data, &[]).out;
+    assert!(text.contains("  Matrix events: 2 events, 1 with a begin, 2 finished cleanings"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use analysis::survey::{Observation, Survey};
 use analysis::words::plural;
 use clap::Args;
-use history::{Archive, ArchiveError, Inventory, hours, read_folder, read_pushes};
+use history::{Archive, ArchiveError, ArchivedFacts, Inventory, hours, read_folder, read_pushes};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
 
@@ -78,6 +78,7 @@ impl SurveyCommand {
             bar.set_position(round.hours as u64);
             true
         })?;
+        survey.reported(&ArchivedFacts::read_reported(archive, &period, &mut damaged)?);
         for hour in hours(archive, "rejected/", &period)? {
             read_folder(archive, &hour.folder, |object| match object.text() {
                 Ok(lines) => survey.rejections(&lines),

@@ -8,11 +8,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 
-use super::{Archive, ArchiveError, read_folder};
+use super::{Archive, ArchiveError, Period, read_folder};
 use domain::alert::AlertId;
 use domain::alert::life::AlertLife;
 use domain::archive::{ALERTS, RESPONSES};
-use domain::response::ReceivedResponse;
+use domain::response::{ReceivedResponse, ResponseSource};
 
 /// The clocks of devices can be ahead: an alert can be archived on a day before its own.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
@@ -56,6 +56,22 @@ impl ArchivedFacts {
             responses.insert(response);
         })?;
         Ok(responses.into_iter().collect())
+    }
+
+    /// Reads the responses of a period that people reported, each once, in order of receipt. Recorded ones are events in `raw/`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_reported(
+        archive: &dyn Archive,
+        period: &Period,
+        damaged: &mut Vec<ArchiveError>,
+    ) -> Result<Vec<ReceivedResponse>, ArchiveError> {
+        let mut responses = Self::read_responses(archive, period.since, damaged)?;
+        responses.retain(|ReceivedResponse { received, response }| {
+            response.source == ResponseSource::Reported && period.contains(response.at().unwrap_or(*received))
+        });
+        Ok(responses)
     }
 }
 

@@ -29,7 +29,7 @@ use self::trial_rules::TrialRules;
 use self::zone::HistoryZone;
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
-use domain::response::{ReceivedResponse, Response, ResponseSource};
+use domain::response::{ReceivedResponse, Response};
 use domain::rules::{MentionKind, RuleSet};
 use domain::state::ZoneKey;
 use history::{Archive, ArchiveError, ArchivedFacts, KnownIds, Period, Round, hours, read_pushes};
@@ -76,9 +76,8 @@ pub fn backtest(
     let hours = hours(archive, "raw/", &Period { until, ..trial.period })?;
     let rules: Vec<TrialRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TrialRules::new).collect();
     let mut damaged = Vec::new();
-    // Recorded ones are events of Matrix in `raw/`.
-    let mut reported = ArchivedFacts::read_responses(archive, trial.period.since, &mut damaged)?;
-    reported.retain(|received| received.response.source == ResponseSource::Reported);
+    let mut reported = ArchivedFacts::read_reported(archive, &trial.period, &mut damaged)?;
+    reported.retain(|reported| trial.zones.is_empty() || trial.zones.contains(&reported.response.zone));
     let mut run = BacktestRun::new(trial, &rules, &reported);
     let mut done = Progress { hours: hours.len(), ..Progress::default() };
     progress(done);
@@ -162,11 +161,9 @@ impl<'r> BacktestRun<'r> {
         self.reported = later;
         zone_pushes.resize_with(self.zones.len(), Vec::new);
         for ReceivedResponse { received, response } in due {
-            if self.is_in_trial(Some(&response.zone), response.at(), *received) {
-                self.counts.cleanings += u64::from(response.done.is_some());
-                let part = || ZonePush { responses: vec![response], ..ZonePush::new(*received) };
-                self.zones_of(response).for_each(|zone| zone_pushes[zone].push(part()));
-            }
+            self.counts.cleanings += u64::from(response.done.is_some());
+            let part = || ZonePush { responses: vec![response], ..ZonePush::new(*received) };
+            self.zones_of(response).for_each(|zone| zone_pushes[zone].push(part()));
         }
     }
 
@@ -239,22 +236,15 @@ impl<'r> BacktestRun<'r> {
     }
 
     fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
-        let Trial { sites, device_types, .. } = self.trial;
+        let Trial { period, sites, zones, device_types, .. } = self.trial;
         let Source { project, zone, device_type, .. } = &reading.source;
-        // A response has neither a site nor a device type.
-        if let Some(response) = &reading.response {
-            return self.is_in_trial(Some(&response.zone), reading.time, received);
-        }
-        self.is_in_trial(zone.as_deref(), reading.time, received)
-            && (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
-            && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type))
-    }
-
-    /// Whether a reading or a response of this zone and time is of the period and the zones of the trial.
-    fn is_in_trial(&self, zone: Option<&str>, time: Option<Timestamp>, received: Timestamp) -> bool {
-        let Trial { period, zones, .. } = self.trial;
-        period.contains(counts_at(time, received))
+        let zone = reading.response.as_ref().map(|response| response.zone.as_str()).or(zone.as_deref());
+        period.contains(counts_at(reading.time, received))
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
+            // A response has neither a site nor a device type.
+            && (reading.response.is_some()
+                || (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
+                    && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type)))
     }
 
     fn findings(mut self) -> Findings {

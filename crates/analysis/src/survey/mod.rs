@@ -11,6 +11,7 @@ use std::hash::BuildHasher as _;
 use domain::archive::unpack_rejections;
 use domain::engine::{TOLERATED_LEAD, counts_at};
 use domain::reading::Reading;
+use domain::response::ReceivedResponse;
 use domain::state::ZoneKey;
 use foldhash::fast::FixedState;
 use history::ArchivedPush;
@@ -60,6 +61,10 @@ pub struct Survey {
     /// Matrix events by name.
     events: BTreeMap<String, u64>,
     cleanings: u64,
+    /// Matrix events with the begin of a task.
+    begun: u64,
+    /// Responses that people reported.
+    reported: usize,
     /// Rejected items by reason.
     rejected: BTreeMap<String, u64>,
     /// Refused requests by reason; `None` without a log.
@@ -90,6 +95,11 @@ impl Survey {
         for reading in push.lines.lines().filter_map(|line| Reading::read(line).ok()) {
             self.reading(&reading, push.received);
         }
+    }
+
+    /// Counts responses that people reported.
+    pub fn reported(&mut self, responses: &[ReceivedResponse]) {
+        self.reported += responses.len();
     }
 
     /// Counts the lines of an object of rejections.
@@ -151,7 +161,10 @@ impl Survey {
         if is_event {
             let event = members.get("Event").and_then(Value::as_str).unwrap_or("without a name");
             *self.events.entry(event.to_owned()).or_default() += 1;
-            self.cleanings += u64::from(reading.response.as_ref().is_some_and(|response| response.done.is_some()));
+            if let Some(response) = &reading.response {
+                self.cleanings += u64::from(response.done.is_some());
+                self.begun += u64::from(response.started.is_some());
+            }
             return;
         }
         let source = &reading.source;

@@ -101,7 +101,14 @@ impl Survey {
         }
         all.push(Observation::of_names("members that nobody documents", &self.undocumented, UNDOCUMENTED));
         all.extend(self.types.iter().flat_map(|(name, of_type)| of_type.observations(name)));
-        all.push(self.matrix());
+        all.extend([
+            self.matrix(),
+            Observation::new(
+                "cleanings that people reported",
+                self.reported.to_string(),
+                "only with a button or QR code for POST /zones/…/cleaned",
+            ),
+        ]);
         all.push(Observation::of_names(
             "rejected items",
             &self.rejected,
@@ -166,7 +173,7 @@ impl Survey {
 
     fn matrix(&self) -> Observation {
         let events: u64 = self.events.values().sum();
-        let mut seen = format!("{events} events, {} finished cleanings", self.cleanings);
+        let mut seen = format!("{events} events, {} with a begin, {} finished cleanings", self.begun, self.cleanings);
         if events > 0 {
             let by_name: Vec<_> = self.events.iter().map(|(name, times)| format!("{name} {times}")).collect();
             seen = format!("{seen}: {}", by_name.join(", "));
@@ -176,9 +183,12 @@ impl Survey {
             0 => {
                 "Counts of visitors restart at a cleaning only if POST /zones/…/cleaned says so. Ask SmartClean to switch on Matrix events."
             }
-            _ => "No event has AEnd above 0. Ask SmartClean whether finished tasks are pushed.",
+            _ if self.cleanings == 0 => "No event has AEnd above 0. Ask SmartClean whether finished tasks are pushed.",
+            _ => {
+                "No event has AStart above 0: who responds in time is not known. Ask SmartClean whether begun tasks are pushed."
+            }
         };
-        Observation::new("Matrix events", seen, expected).with_advice_if(self.cleanings == 0, advice)
+        Observation::new("Matrix events", seen, expected).with_advice_if(self.cleanings == 0 || self.begun == 0, advice)
     }
 }
 

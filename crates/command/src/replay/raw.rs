@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use analysis::words::plural;
 use async_trait::async_trait;
 use clap::Args;
-use history::{Archive, ArchiveError, hours, read_pushes};
+use history::{Archive, ArchiveError, ArchivedFacts, hours, read_pushes};
 use jiff::Timestamp;
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
@@ -135,8 +135,11 @@ impl RawCommand {
             background: Vec::new(),
             rules: Box::new(Arc::new(rules)),
         });
-        let (mut replay, stop) = (Replay::of(&ingest), Stop::listen()?);
-        let counts = self.replay(&*archive, &mut replay, &pending, &runtime, &stop)?;
+        let mut damaged = Vec::new();
+        let reported = ArchivedFacts::read_reported(&*archive, &self.period.read()?, &mut damaged)?;
+        let (mut replay, stop) = (Replay::of(&ingest, reported), Stop::listen()?);
+        let mut counts = self.replay(&*archive, &mut replay, &pending, &runtime, &stop)?;
+        counts.damaged.append(&mut damaged);
         let is_interrupted = stop.is_requested();
         if !is_interrupted {
             runtime.block_on(replay.conclude(Timestamp::now())).map_err(run_again)?;

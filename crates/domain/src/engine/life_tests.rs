@@ -131,6 +131,32 @@ fn a_sensor_that_still_measures_a_breach_contradicts_a_late_report() {
 }
 
 #[test]
+fn an_older_reading_does_not_end_an_alert_that_fires() {
+    let mut zone = Zone::new("[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 200, high = 500 }\n");
+    zone.push("ODRDTR_BATT_V1", "amm", 300.0, "10:00");
+    zone.push("ODRDTR_BATT_V1", "amm", 600.0, "10:20");
+    zone.respond(ResponseSource::Recorded, None, Some("10:10"), "10:30");
+    zone.late("ODRDTR_BATT_V1", "amm", 100.0, "10:15", at("10:31"));
+    assert_eq!(zone.open(), ["ammonia-lite 10:00 recorded 10:10"]);
+    zone.push("ODRDTR_BATT_V1", "amm", 100.0, "10:40");
+    assert_eq!(zone.ended(), ["ammonia-lite 10:00 recorded 10:10 measured 10:40 resolved 10:40"]);
+}
+
+#[test]
+fn after_a_cleaning_a_value_above_the_clear_level_proves_it_and_one_below_does_not() {
+    let mut zone = Zone::new("[[rule]]\nid = \"soap-low\"\nclear = 20\nfor = \"10m\"\n");
+    zone.soap(4.0, "10:00");
+    zone.soap(4.0, "10:10");
+    zone.cleaned("10:20");
+    // The second breach does not last.
+    zone.soap(4.0, "10:25");
+    zone.soap(19.0, "10:30");
+    assert_eq!(zone.open(), ["soap-low 10:10 reported 10:20"]);
+    zone.soap(21.0, "10:35");
+    assert_eq!(zone.ended(), ["soap-low 10:10 reported 10:20 measured 10:35 resolved 10:35"]);
+}
+
+#[test]
 fn an_alert_that_no_sensor_can_measure_ends_when_people_are_done_or_after_a_day() {
     let mut zone = Zone::new("");
     zone.push("UM", "count", 30.0, "10:00");

@@ -153,9 +153,6 @@ impl ZoneEvaluator<'_> {
             ThresholdState::Pending { .. } | ThresholdState::Resolved { .. } => (None, None),
         };
         let resolved = ThresholdState::Resolved { as_of: at, since, severity };
-        if since.is_some() {
-            self.evaluation.state.lives.resolve(rule, device, at, false);
-        }
         self.evaluation.state.set_rule_state(rule, device, RuleState::Threshold(resolved));
         if severity.is_none() {
             return;
@@ -224,10 +221,14 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                 if let Some(threshold) = before.cloned() {
                     self.zone.resolve_threshold(&self.rule.id, self.device, threshold, Some(since), self.at);
                 }
+                if is_clear {
+                    self.zone.evaluation.state.lives.resolve(&self.rule.id, self.device, self.at, false);
+                }
             }
-            // After a cleaning, the first reading proves it.
+            // After a cleaning, the first reading proves it. While the rule fires, it is an older reading.
             (Transition::Unchanged | Transition::Fire { .. }, _) => {
-                return is_clear && self.zone.evaluation.state.lives.resolve(&self.rule.id, self.device, self.at, true);
+                let is_over = is_clear && !matches!(before, Some(ThresholdState::Firing { .. }));
+                return is_over && self.zone.evaluation.state.lives.resolve(&self.rule.id, self.device, self.at, true);
             }
         }
         true
