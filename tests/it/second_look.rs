@@ -13,7 +13,6 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::domain::response::Response;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::ports::{
@@ -409,6 +408,8 @@ struct Left {
     documents: BTreeMap<String, MemoryDocument>,
     alerts: Vec<String>,
     messages: usize,
+    /// The lines of archived alerts and responses.
+    facts: BTreeSet<String>,
 }
 
 /// Runs a history with these second looks. Returns also the number of pushes in them.
@@ -423,8 +424,8 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
         let now = timestamp(event.now);
         match &event.kind {
             EventKind::Sweep => drop(app.ingest().sweep(now).await.unwrap()),
-            EventKind::Cleaned(at) => {
-                app.ingest().respond(&[&Response::reported("z", timestamp(*at))], now).await.unwrap();
+            EventKind::Responded(responded) => {
+                app.ingest().respond(&[&responded.response()], now).await.unwrap();
             }
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();
@@ -446,7 +447,9 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
     }
     let sent = app.publisher.sent();
     let alerts = sent.iter().flat_map(|sent| alert_ids(&serde_json::from_str(&sent.json).unwrap())).collect();
-    (Left { documents: app.state.documents(), alerts, messages: sent.len() }, looked)
+    let facts =
+        app.lines().into_iter().filter(|(key, _)| !key.starts_with("raw")).flat_map(|(_, lines)| lines).collect();
+    (Left { documents: app.state.documents(), alerts, messages: sent.len(), facts }, looked)
 }
 
 proptest! {

@@ -53,12 +53,26 @@ pub(crate) enum Feature {
     ReleasedByDuty,
     /// An alert or a resolved notice is suppressed until a mute ends.
     ReleasedByMute,
+    /// People said that they were done, and a sensor proves it.
+    DoneIsProven,
+    /// People said that they were done, and a sensor measures a breach after that.
+    DoneIsContradicted,
+    /// A late response says that people were done, and a sensor measured a breach after that.
+    LateDoneIsContradicted,
+    /// People said that they were done with an alert that no sensor can measure.
+    DoneCannotBeMeasured,
+    /// An alert ends because nobody answered or nothing was measured for a day.
+    Expired,
+    /// An alert that ended is open again because of a worse reading of the same time.
+    Reopened,
+    /// A response is received again.
+    RepeatedResponse,
 }
 
 /// Checks that at least this many of a thousand histories with this number of rules have each feature.
 #[expect(clippy::print_stdout, reason = "worth knowing when the histories are changed")]
 fn check_features(rules: RangeInclusive<usize>, least: &[(Feature, usize)]) {
-    const HISTORIES: usize = 2_000;
+    const HISTORIES: usize = 4_000;
     let mut runner = TestRunner::new_with_rng(config(1), TestRng::deterministic_rng(RngAlgorithm::XorShift));
     let worlds = some_world(rules);
     let mut counts: BTreeMap<Feature, usize> = BTreeMap::new();
@@ -93,10 +107,15 @@ fn histories_of_one_rule_contain_every_feature() {
         (LastReminder, 5),
         (ResolvedDeferred, 4),
         (ResolvedDropped, 3),
-        (LateCleaning, 25),
+        (LateCleaning, 15),
         (PartlyOffDuty, 10),
         (ReleasedByDuty, 10),
         (ReleasedByMute, 10),
+        (DoneIsProven, 10),
+        (DoneIsContradicted, 10),
+        (DoneCannotBeMeasured, 10),
+        (Expired, 10),
+        (RepeatedResponse, 10),
     ];
     check_features(1..=1, &least);
 }
@@ -118,12 +137,19 @@ fn histories_of_several_rules_contain_every_feature() {
         (ResolvedDropped, 10),
         (ResolvedRevoked, 1),
         (ResolvedOfEarlierAlert, 1),
-        (LateCleaning, 70),
+        (LateCleaning, 50),
         (PartlyOutsideHours, 20),
         (OtherRecipients, 5),
         (PartlyOffDuty, 10),
         (ReleasedByDuty, 10),
         (ReleasedByMute, 10),
+        (DoneIsProven, 10),
+        (DoneIsContradicted, 10),
+        (LateDoneIsContradicted, 3),
+        (DoneCannotBeMeasured, 10),
+        (Expired, 10),
+        (Reopened, 1),
+        (RepeatedResponse, 10),
     ];
     check_features(2..=4, &least);
 }

@@ -12,19 +12,20 @@ pub(crate) mod worlds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use naive::{ModelAlert, NaiveEngine, Sent, SentMessage};
+use naive::{ModelAlert, ModelLife, NaiveEngine, Sent, SentMessage};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
+use smartclean_push::domain::alert::life::{AlertLife, LifeEnd};
 use smartclean_push::domain::alert::{Alert, Message, Trigger};
 use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::response::Response;
+use smartclean_push::domain::response::{ReceivedResponse, Response};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{Channel, DedupWindow, EntryId, OutboxEntry, ZoneState};
-use worlds::{Event, EventKind, Measured, World, minute, some_world, timestamp};
+use smartclean_push::domain::state::{Channel, DedupWindow, EntryId, Facts, OutboxEntry, ZoneState};
+use worlds::{Event, EventKind, Measured, Responded, World, minute, some_world, timestamp};
 
 /// The engine with its state. Each message counts as sent at once.
 struct Engine<'w> {
@@ -32,16 +33,35 @@ struct Engine<'w> {
     rules: RuleSet,
     state: ZoneState,
     ids: Vec<EntryId>,
+    /// What the sweeps archived.
+    facts: Facts,
 }
 
 impl<'w> Engine<'w> {
     fn new(world: &'w World) -> Self {
-        Self { world, rules: world.rule_set(), state: ZoneState::default(), ids: Vec::new() }
+        Self { world, rules: world.rule_set(), state: ZoneState::default(), ids: Vec::new(), facts: Facts::default() }
     }
 
     fn apply(&mut self, event: &Event) -> Vec<Sent> {
         let evaluation = self.evaluate(event);
-        self.commit(evaluation)
+        let sent = self.commit(evaluation);
+        if matches!(event.kind, EventKind::Sweep) {
+            self.facts.append(self.state.lives.take_facts());
+        }
+        sent
+    }
+
+    /// The lives of alerts, ended and open ones, and the responses.
+    fn lives(&self) -> (Vec<ModelLife>, Vec<(i64, Responded)>) {
+        let mut all = self.facts.clone();
+        all.append(self.state.lives.facts().clone());
+        let ended = all.alerts.iter().filter(|life| life.end.is_some());
+        let lives = ended.chain(self.state.lives.open()).map(life).collect();
+        let responses = all.responses.iter().map(|ReceivedResponse { received, response }| {
+            let Response { source, started, done, .. } = *response;
+            (minute(*received), Responded { source, started: started.map(minute), done: done.map(minute) })
+        });
+        (lives, responses.collect())
     }
 
     fn evaluate(&mut self, event: &Event) -> Evaluation {
@@ -49,7 +69,7 @@ impl<'w> Engine<'w> {
         let state = std::mem::take(&mut self.state);
         match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
-            EventKind::Cleaned(at) => respond(&self.rules, state, &[&Response::reported("z", timestamp(*at))], now),
+            EventKind::Responded(responded) => respond(&self.rules, state, &[&responded.response()], now),
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -104,6 +124,21 @@ fn raised(alert: &Alert) -> ModelAlert {
     }
 }
 
+fn life(life: &AlertLife) -> ModelLife {
+    ModelLife {
+        rule: number(&life.rule),
+        device: number(&life.device),
+        at: minute(life.at),
+        raised: minute(life.raised),
+        severity: life.severity,
+        to: life.to.iter().map(|id| number(id)).collect(),
+        started: life.started.map(minute),
+        done: life.done.iter().map(|(source, at)| (*source, minute(*at))).collect(),
+        contradicted: life.contradiction.as_ref().map(|found| minute(found.at)),
+        end: life.end.map(|LifeEnd { at, reason }| (minute(at), reason)),
+    }
+}
+
 fn sent(message: &Message) -> SentMessage {
     match message {
         Message::Firing { alerts, .. } => SentMessage::Firing(alerts.iter().map(raised).collect()),
@@ -142,7 +177,9 @@ pub(crate) fn in_order(mut world: World) -> World {
                     reading.at = event.now;
                 }
             }
-            EventKind::Cleaned(at) => *at = event.now,
+            EventKind::Responded(Responded { started, done, .. }) => {
+                [started, done].into_iter().flatten().for_each(|at| *at = event.now);
+            }
             EventKind::Sweep => {}
         }
     }
@@ -189,13 +226,19 @@ fn the_engine_agrees(world: &World) -> Result<(), TestCaseError> {
             let next = next_due(&engine.rules, &engine.state);
             prop_assert!(next.is_none_or(|next| next > now), "still due at {next:?}, after {:?}", event);
         }
-        if matches!(event.kind, EventKind::Cleaned(_) | EventKind::Sweep) {
+        if matches!(event.kind, EventKind::Responded(_) | EventKind::Sweep) {
             // The order of resolved notices and reminders of one event is not defined.
             expected.sort();
             sent.sort();
         }
         prop_assert_eq!(&sent, &expected, "at {:?}, after {:?}", event, before);
         before.extend(sent.into_iter().map(|sent| (event.now, sent)));
+        let (mut lives, responses) = engine.lives();
+        let mut expected = naive.lives.clone();
+        lives.sort();
+        expected.sort();
+        prop_assert_eq!(&lives, &expected, "lives at {:?}, after {:?}", event, before);
+        prop_assert_eq!(&responses, &naive.responses);
     }
     Ok(())
 }

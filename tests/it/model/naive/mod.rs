@@ -1,6 +1,8 @@
 //! A naive engine, written from `docs/rules.md` and not from the engine. It keeps every reading of the zone, and each new reading makes
-//! every rule evaluate all of them again ([`tracking`]). [`suppression`] decides when alerts are sent. All times are whole minutes.
+//! every rule evaluate all of them again ([`tracking`]). [`suppression`] decides when alerts are sent, and [`lives`] follows them. All
+//! times are whole minutes.
 
+mod lives;
 mod suppression;
 mod tracking;
 
@@ -9,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use smartclean_push::domain::rules::Kind;
 use smartclean_push::domain::severity::Severity;
 
+pub(crate) use self::lives::ModelLife;
 use self::suppression::{PendingReminder, Suppressed};
 use self::tracking::RuleOutcome;
 use crate::model::features::Feature;
-use crate::model::worlds::{Device, Event, EventKind, Measured, RuleSpec, Selected, World};
+use crate::model::worlds::{Device, Event, EventKind, Measured, Responded, RuleSpec, Selected, World};
 
 /// How long a device can send nothing before its reminders end, in minutes, if no silence rule watches it.
 const REMINDED_WITHOUT_READING: i64 = 24 * 60;
@@ -81,6 +84,12 @@ pub(crate) struct NaiveEngine<'w> {
     enqueued: Vec<Sent>,
     reminder: Vec<PendingReminder>,
     reports: Vec<DeviceReport>,
+    /// The alerts that people were told about.
+    pub(crate) lives: Vec<ModelLife>,
+    /// Indices of those that ended since the last sweep.
+    unarchived: Vec<usize>,
+    /// What people did, each with its receipt.
+    pub(crate) responses: Vec<(i64, Responded)>,
     /// The features so far.
     pub(crate) features: BTreeSet<Feature>,
 }
@@ -100,6 +109,9 @@ impl<'w> NaiveEngine<'w> {
             enqueued: Vec::new(),
             reminder: Vec::new(),
             reports: Vec::new(),
+            lives: Vec::new(),
+            unarchived: Vec::new(),
+            responses: Vec::new(),
             features: BTreeSet::new(),
         }
     }
@@ -110,15 +122,21 @@ impl<'w> NaiveEngine<'w> {
         match &event.kind {
             EventKind::Sweep => {
                 let mut sent = self.release(self.now);
+                self.expire();
                 sent.extend(self.reminders());
                 sent.extend(self.silences());
+                self.unarchived.clear();
                 sent
             }
-            EventKind::Cleaned(at) => {
-                let mut sent = self.release(*at);
-                self.facts.push(Fact::Cleaned(*at));
-                self.clean_suppressed(*at);
-                sent.extend(self.evaluate(*at).1);
+            EventKind::Responded(responded) => {
+                let (at, responded) = self.capped(*responded);
+                let mut sent = self.release(at);
+                self.respond(responded);
+                if let Some(done) = responded.done {
+                    self.facts.push(Fact::Cleaned(done));
+                    self.clean_suppressed(done);
+                    sent.extend(self.evaluate(done).1);
+                }
                 sent
             }
             EventKind::Push(readings) => self.push(readings),
@@ -245,7 +263,12 @@ impl<'w> NaiveEngine<'w> {
         self.reports.push(DeviceReport::Received(device, at));
         let after = self.last_heard(device).1;
         let ended = (0..self.world.rules.len()).filter(|rule| before.contains(rule) && !after.contains(rule));
-        ended.filter_map(|rule| self.resolve_rule(rule, device, at)).collect()
+        let mut sent = Vec::new();
+        for rule in ended {
+            self.measure_over(rule, device, at, false);
+            sent.extend(self.resolve_rule(rule, device, at));
+        }
+        sent
     }
 
     /// Evaluates all rules for the newest fact. Returns whether it changed something, and the messages.
@@ -263,6 +286,13 @@ impl<'w> NaiveEngine<'w> {
                     if rule.applies_to(*ty, device) { self.outcome(rule, device) } else { RuleOutcome::default() };
                 changed |= outcome.changed;
                 self.note(outcome.has_removed_part, Feature::LateCleaning);
+                if outcome.is_clear && outcome.fired_at.is_none() {
+                    // Also the first reading after a cleaning, which ended the breach.
+                    changed |= self.measure_over(number, device, at, !outcome.is_resolved);
+                }
+                if rule.kind == Kind::Threshold && outcome.raised.is_some() {
+                    self.fire_after_done(number, device, at);
+                }
                 if outcome.is_resolved {
                     sent.extend(self.resolve_rule(number, device, at));
                 }

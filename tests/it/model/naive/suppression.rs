@@ -108,8 +108,10 @@ impl NaiveEngine<'_> {
             std::mem::take(&mut self.suppressed).into_iter().partition(|suppressed| suppressed.wait.until <= at);
         self.suppressed = waiting;
         let mut lists: BTreeMap<(Reason, Vec<usize>), Listed> = BTreeMap::new();
+        // The open ones of these alerts, each with its list and the end of its suppression.
+        let mut told_since = Vec::new();
         let mut resolved = Vec::new();
-        for Suppressed { alert, resolved_at, is_notice, wait: Wait { reason, only, .. } } in ended {
+        for Suppressed { alert, resolved_at, is_notice, wait: Wait { reason, until, only } } in ended {
             let (told, later) = self.route(&alert, &only, self.now);
             self.note(told.is_some() && !later.is_empty(), Feature::PartlyOffDuty);
             self.note(reason == Reason::Mute, Feature::ReleasedByMute);
@@ -121,6 +123,8 @@ impl NaiveEngine<'_> {
                 }
                 (Some(to), _) => {
                     self.remind_from(&alert, at);
+                    let open = resolved_at.is_none().then(|| ((reason, to.clone()), alert.clone(), until));
+                    told_since.extend(open);
                     lists.entry((reason, to)).or_default().push((alert.clone(), resolved_at));
                 }
                 (None, Some(resolved_at)) => self.suppress_notice(&alert, resolved_at, later.clone()),
@@ -135,6 +139,9 @@ impl NaiveEngine<'_> {
         }
         let mut sent = Vec::new();
         for ((reason, to), alerts) in lists {
+            for (_, alert, raised) in told_since.iter().filter(|(list, ..)| *list == (reason, to.clone())) {
+                self.tell(alert, &to, *raised);
+            }
             let message = if reason == Reason::Block {
                 self.features.insert(Feature::ReleasedByBlock);
                 self.send_list(alerts)
@@ -248,6 +255,7 @@ impl NaiveEngine<'_> {
             }
             for (alert, later) in told.iter().zip(later) {
                 self.note(!later.is_empty(), Feature::PartlyOffDuty);
+                self.tell(alert, &to, self.now);
                 self.suppress(alert, later);
             }
             told.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
@@ -267,7 +275,10 @@ impl NaiveEngine<'_> {
         let (superseded, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.suppressed).into_iter().partition(is_superseded);
         self.suppressed = waiting;
-        self.note(superseded.iter().any(|superseded| superseded.is_notice), Feature::ResolvedDropped);
+        if superseded.iter().any(|superseded| superseded.is_notice) {
+            self.features.insert(Feature::ResolvedDropped);
+            self.reopen(new.rule, new.device, new.at);
+        }
         // Of readings at the same time, a worse one means that the breach did not end.
         let notice = SentMessage::Resolved { rule: new.rule, device: new.device, at: new.at };
         let count = self.enqueued.len();
@@ -276,6 +287,7 @@ impl NaiveEngine<'_> {
             let key = (new.rule, new.device);
             self.announced.insert(key, self.ended[&key].clone());
             self.features.insert(Feature::ResolvedRevoked);
+            self.reopen(new.rule, new.device, new.at);
         }
         self.note(superseded.iter().any(|superseded| !superseded.is_notice), Feature::Superseded);
     }

@@ -14,6 +14,10 @@ pub(super) struct RuleOutcome {
     /// When the first of several occurrences was that raised an alert.
     pub(super) since: Option<i64>,
     pub(super) is_resolved: bool,
+    /// Whether a reading that counts is on the good side of the clear level.
+    pub(super) is_clear: bool,
+    /// When a threshold that still fires got its severity.
+    pub(super) fired_at: Option<i64>,
     /// Whether the state of the rule changed.
     pub(super) changed: bool,
     /// Whether a cleaning removed a part of a sum.
@@ -30,6 +34,11 @@ impl NaiveEngine<'_> {
             // Silence rules do not evaluate readings.
             Kind::Silence => RuleOutcome::default(),
         }
+    }
+
+    /// When a threshold that still fires got its severity.
+    pub(super) fn fired_at(&self, rule: &RuleSpec, device: usize) -> Option<i64> {
+        self.threshold(rule, device).fired_at
     }
 
     /// The facts for a device: its readings and the cleanings.
@@ -62,8 +71,9 @@ impl NaiveEngine<'_> {
                 Fact::Reading(reading, at) => {
                     let is_late = changed.is_some_and(|changed| *at < changed) || *at <= cleaned;
                     let at_once = changed == Some(*at);
+                    let result = rule.compare(device, reading);
+                    outcome.is_clear = *at > cleaned && result == TestResult::Clear;
                     if !is_late {
-                        let result = rule.compare(device, reading);
                         // Of readings at the same time, one that is worse than the alert counts as if it had come first.
                         let is_first = at_once
                             && breach.is_empty()
@@ -106,7 +116,7 @@ impl NaiveEngine<'_> {
                 outcome = RuleOutcome::default();
             }
         }
-        outcome
+        RuleOutcome { fired_at: changed.filter(|_| worst.is_some()), ..outcome }
     }
 
     fn count(&self, rule: &RuleSpec, device: usize) -> RuleOutcome {

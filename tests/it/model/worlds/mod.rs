@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::breach::Comparison;
+use smartclean_push::domain::response::{Response, ResponseSource};
 use smartclean_push::domain::rules::names::{Named, Names};
 use smartclean_push::domain::rules::{
     AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, MentionKind, Mute, Position, Rule, RuleSet,
@@ -140,7 +141,7 @@ impl Event {
     pub(crate) fn readings(&self) -> &[Measured] {
         match &self.kind {
             EventKind::Push(readings) => readings,
-            EventKind::Sweep | EventKind::Cleaned(_) => &[],
+            EventKind::Sweep | EventKind::Responded(_) => &[],
         }
     }
 }
@@ -149,7 +150,23 @@ impl Event {
 pub(crate) enum EventKind {
     Push(Vec<Measured>),
     Sweep,
-    Cleaned(i64),
+    Responded(Responded),
+}
+
+/// What people did, in minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Responded {
+    pub(crate) source: ResponseSource,
+    pub(crate) started: Option<i64>,
+    pub(crate) done: Option<i64>,
+}
+
+impl Responded {
+    pub(crate) fn response(self) -> Response {
+        let Self { source, started, done } = self;
+        let (started, done) = (started.map(timestamp), done.map(timestamp));
+        Response { zone: "z".to_owned(), project: None, zone_name: None, source, started, done }
+    }
 }
 
 /// A reading. Equal ones are duplicates.

@@ -7,12 +7,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use smartclean_push::domain::breach::Comparison;
+use smartclean_push::domain::response::ResponseSource;
 use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 
 use super::{
-    AudienceSpec, BlockSpec, Device, Event, EventKind, Measured, MuteSpec, Part, REGIONS, RuleSpec, START_OF_DAY,
-    Selected, TYPES, TestSpec, World,
+    AudienceSpec, BlockSpec, Device, Event, EventKind, Measured, MuteSpec, Part, REGIONS, Responded, RuleSpec,
+    START_OF_DAY, Selected, TYPES, TestSpec, World,
 };
 
 fn some_block() -> impl Strategy<Value = BlockSpec> {
@@ -191,7 +192,9 @@ enum Draw {
 enum Step {
     Push(Vec<Draw>),
     Sweep,
-    Cleaned(i64),
+    /// With the lags of begin and end.
+    Responded(ResponseSource, Option<i64>, Option<i64>),
+    RespondedAgain(Index),
 }
 
 fn some_value() -> impl Strategy<Value = Option<u8>> {
@@ -209,12 +212,34 @@ fn some_reading() -> impl Strategy<Value = Draw> {
     ]
 }
 
+/// Two readings of one device and time.
+fn some_readings_at_once() -> impl Strategy<Value = Vec<Draw>> {
+    let values = || [some_value(), some_value()];
+    (any::<Index>(), values(), values()).prop_map(|(device, one, other)| {
+        [one, other].map(|values| Draw::New { device, lag: 0, values, reasons: 0 }).to_vec()
+    })
+}
+
+/// A finished cleaning, mostly; or somebody began. Some are late, few from the future.
+fn some_response() -> impl Strategy<Value = Step> {
+    let lags = || prop_oneof![4 => Just(0i64), 8 => 1..4i64, 4 => 4..12i64, 1 => -8..0i64];
+    let source = prop_oneof![Just(ResponseSource::Reported), Just(ResponseSource::Recorded)];
+    let times = prop_oneof![
+        5 => lags().prop_map(|done| (None, Some(done))),
+        2 => lags().prop_map(|started| (Some(started), None)),
+        2 => (lags(), lags()).prop_map(|(started, done)| (Some(started.max(done)), Some(done))),
+    ];
+    let new = (source, times).prop_map(|(source, (started, done))| Step::Responded(source, started, done));
+    prop_oneof![5 => new, 1 => any::<Index>().prop_map(Step::RespondedAgain)]
+}
+
 fn some_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => some_reading().prop_map(|reading| Step::Push(vec![reading])),
         2 => vec(some_reading(), 2..4).prop_map(Step::Push),
+        1 => some_readings_at_once().prop_map(Step::Push),
         2 => Just(Step::Sweep),
-        3 => prop_oneof![1 => Just(0i64), 2 => 1..4i64, 1 => 4..12i64].prop_map(Step::Cleaned),
+        3 => some_response(),
     ]
 }
 
@@ -249,7 +274,7 @@ pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = 
 
 fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<Event> {
     let (mut now, mut all): (i64, Vec<Measured>) = (0, Vec::new());
-    let mut history = Vec::new();
+    let (mut history, mut responses) = (Vec::new(), Vec::new());
     for (gap, step) in steps {
         if is_swept {
             // Each minute, and sometimes in a pause.
@@ -259,7 +284,13 @@ fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<E
         now += gap;
         let kind = match step {
             Step::Sweep => EventKind::Sweep,
-            Step::Cleaned(lag) => EventKind::Cleaned(now - lag),
+            Step::RespondedAgain(_) if responses.is_empty() => EventKind::Sweep,
+            Step::RespondedAgain(index) => EventKind::Responded(*index.get(&responses)),
+            Step::Responded(source, started, done) => {
+                let (started, done) = (started.map(|lag| now - lag), done.map(|lag| now - lag));
+                responses.push(Responded { source, started, done });
+                EventKind::Responded(Responded { source, started, done })
+            }
             Step::Push(draws) => {
                 let mut readings = Vec::new();
                 for draw in draws {
