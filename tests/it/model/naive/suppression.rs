@@ -108,8 +108,8 @@ impl NaiveEngine<'_> {
             std::mem::take(&mut self.suppressed).into_iter().partition(|suppressed| suppressed.wait.until <= at);
         self.suppressed = waiting;
         let mut lists: BTreeMap<(Reason, Vec<usize>), Listed> = BTreeMap::new();
-        // The same alerts, each with the end of its suppression.
-        let mut told_since: BTreeMap<(Reason, Vec<usize>), Vec<(ModelAlert, i64)>> = BTreeMap::new();
+        // The open ones of these alerts, each with its list and the end of its suppression.
+        let mut told_since = Vec::new();
         let mut resolved = Vec::new();
         for Suppressed { alert, resolved_at, is_notice, wait: Wait { reason, until, only } } in ended {
             let (told, later) = self.route(&alert, &only, self.now);
@@ -123,8 +123,8 @@ impl NaiveEngine<'_> {
                 }
                 (Some(to), _) => {
                     self.remind_from(&alert, at);
-                    let open = resolved_at.is_none().then(|| (alert.clone(), until));
-                    told_since.entry((reason, to.clone())).or_default().extend(open);
+                    let open = resolved_at.is_none().then(|| ((reason, to.clone()), alert.clone(), until));
+                    told_since.extend(open);
                     lists.entry((reason, to)).or_default().push((alert.clone(), resolved_at));
                 }
                 (None, Some(resolved_at)) => self.suppress_notice(&alert, resolved_at, later.clone()),
@@ -139,7 +139,7 @@ impl NaiveEngine<'_> {
         }
         let mut sent = Vec::new();
         for ((reason, to), alerts) in lists {
-            for (alert, raised) in &told_since[&(reason, to.clone())] {
+            for (_, alert, raised) in told_since.iter().filter(|(list, ..)| *list == (reason, to.clone())) {
                 self.tell(alert, &to, *raised);
             }
             let message = if reason == Reason::Block {
