@@ -101,6 +101,8 @@ pub struct Metric {
     pub unit: Unit,
     /// The range of the sensor. Other values are sensor errors: they are stored and not compared with limits.
     pub plausible: RangeInclusive<f64>,
+    /// Whether it is of the device itself, such as its battery, and not of the room: no cleaning changes it.
+    pub is_of_device: bool,
     /// The names on the wire, the first that is present counts; empty for the key.
     wire: &'static [&'static str],
     encoding: WireEncoding,
@@ -171,7 +173,11 @@ const fn device(name: &'static str, title: &'static str, metrics: &'static [Metr
 }
 
 const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
-    Metric { key, label, unit, plausible, wire: &[], encoding: WireEncoding::Plain }
+    Metric { key, label, unit, plausible, is_of_device: false, wire: &[], encoding: WireEncoding::Plain }
+}
+
+const fn of_device(metric: Metric) -> Metric {
+    Metric { is_of_device: true, ..metric }
 }
 
 const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
@@ -235,8 +241,8 @@ const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
 const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Flag, FLAG));
 const OCCUPIED_AS_ZERO: Metric = Metric { encoding: WireEncoding::Inverted, ..OCCUPIED };
-const BATTERY_PERCENT: Metric = metric("batt", "battery", Percent, PERCENT);
-const SIGNAL: Metric = metric("rssi", "signal strength", DecibelMilliwatt, RECEPTION);
+const BATTERY_PERCENT: Metric = of_device(metric("batt", "battery", Percent, PERCENT));
+const SIGNAL: Metric = of_device(metric("rssi", "signal strength", DecibelMilliwatt, RECEPTION));
 const DISTANCE: Metric = metric("d", "distance", Millimetre, REACH);
 
 /// Every documented type, in the vendor's order.
@@ -244,7 +250,7 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
     device(
         "UM",
         "people counter",
-        &[metric("count", "entries", One, PEOPLE), metric("b", "battery", Millivolt, BATTERY)],
+        &[metric("count", "entries", One, PEOPLE), of_device(metric("b", "battery", Millivolt, BATTERY))],
     ),
     device(
         "PPLCTR",
@@ -322,7 +328,7 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
             metric("Xt", "tilt on X", Degree, ANGLE),
             metric("Yt", "tilt on Y", Degree, ANGLE),
             metric("Zt", "tilt on Z", Degree, ANGLE),
-            metric("v", "battery", Percent, PERCENT),
+            of_device(metric("v", "battery", Percent, PERCENT)),
         ],
     ),
     device(
@@ -343,6 +349,15 @@ mod tests {
         assert_eq!(unit("ODRDTR_BATT_V1", "amm"), Unit::Ppb);
         assert_eq!(unit("TILT", "v"), Unit::Percent);
         assert_eq!(unit("UM", "b"), Unit::Millivolt);
+    }
+
+    #[test]
+    fn a_key_is_of_the_device_in_all_types_or_in_none() {
+        let all = || DEVICE_TYPES.iter().flat_map(|of| of.metrics);
+        let of_device: std::collections::BTreeSet<_> =
+            all().filter(|metric| metric.is_of_device).map(|metric| metric.key).collect();
+        assert_eq!(Vec::from_iter(&of_device), [&"b", &"batt", &"rssi", &"v"]);
+        assert!(all().all(|metric| metric.is_of_device == of_device.contains(metric.key)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use domain::alert::{Alert, AlertId, Message, SuppressionReason};
 use domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use domain::reading::Reading;
 use domain::response::{ReceivedResponse, Response};
-use domain::rules::{Blocked, RuleSet};
+use domain::rules::{Blocked, Rule, RuleSet};
 use domain::state::{Facts, RuleState, ThresholdState, ZoneState};
 use history::record_life;
 
@@ -183,8 +183,9 @@ impl<'r> HistoryEvaluator<'r> {
     fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices) {
         let Some(device) = devices.index_of_alert(alert).filter(|_| self.sent.insert(alert.id)) else { return };
         let (index, rule) = (self.results.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
-        let is_momentary = self.rules.rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
-        if is_momentary && !blocked {
+        let rule_of = self.rules.rules.rule(&alert.rule);
+        let is_momentary = rule_of.is_some_and(|rule| !rule.kind.lasts());
+        if is_momentary && !blocked && rule_of.is_some_and(Rule::is_answerable) {
             self.sums.push((index, alert.trigger.since().unwrap_or(alert.at)));
         } else if !is_momentary && ended.is_none() {
             self.open.push(index);

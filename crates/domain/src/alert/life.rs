@@ -10,7 +10,7 @@ use crate::breach::Breach;
 use crate::location::Location;
 use crate::response::ResponseSource;
 use crate::rules::hours::WeeklyHours;
-use crate::rules::{Kind, Settings};
+use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::words;
 
@@ -43,6 +43,9 @@ pub struct AlertLife {
     /// The ids of the audiences of its messages; empty for everybody.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub to: Vec<String>,
+    /// Whether people can answer it by a cleaning; no for a rule about the device itself.
+    #[serde(skip_serializing_if = "bool::clone", default = "answerable")]
+    pub answerable: bool,
     /// The targets when it was raised.
     #[serde(flatten)]
     pub targets: Targets,
@@ -58,6 +61,11 @@ pub struct AlertLife {
     /// The end; `None` while it is open.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub end: Option<LifeEnd>,
+}
+
+/// Most alerts can be answered.
+fn answerable() -> bool {
+    true
 }
 
 /// How fast people should deal with the alerts of a rule.
@@ -116,14 +124,14 @@ words! {
 }
 
 impl AlertLife {
-    /// The life of an alert of `device`, about which the audiences `to` are told since `raised`.
+    /// The life of an alert of `rule` for `device`, about which the audiences `to` are told since `raised`.
     #[must_use]
-    pub fn new(alert: &Alert, kind: Kind, device: &str, to: &[String], targets: Targets, raised: Timestamp) -> Self {
+    pub fn new(alert: &Alert, rule: &Rule, device: &str, to: &[String], targets: Targets, raised: Timestamp) -> Self {
         Self {
             alert: alert.id,
             rule: alert.rule.clone(),
             title: alert.title.clone(),
-            kind,
+            kind: rule.kind,
             severity: alert.severity,
             device: device.to_owned(),
             location: alert.location.clone(),
@@ -131,6 +139,7 @@ impl AlertLife {
             at: alert.at,
             raised,
             to: to.to_vec(),
+            answerable: rule.is_answerable(),
             targets,
             started: None,
             done: BTreeMap::new(),
@@ -151,13 +160,11 @@ impl AlertLife {
         self.done.iter().map(|(source, at)| (*at, *source)).min()
     }
 
-    /// Adds what people did in the zone, if it is about this alert: not before the alert, not after its end, and it can deal with an
-    /// alert of this kind, unlike with a sensor that sends nothing. The earliest times count, so that the order of the responses does
-    /// not matter.
+    /// Adds what people did in the zone, if it is about this alert: people can answer it, not before the alert, and not after its end.
+    /// The earliest times count, so that the order of the responses does not matter.
     pub fn respond(&mut self, source: ResponseSource, started: Option<Timestamp>, done: Option<Timestamp>) {
         let end = self.end.map(|end| end.at);
-        let is_about =
-            |time: &Timestamp| self.kind != Kind::Silence && *time >= self.at && end.is_none_or(|end| *time <= end);
+        let is_about = |time: &Timestamp| self.answerable && *time >= self.at && end.is_none_or(|end| *time <= end);
         let (started, done) = (started.filter(is_about), done.filter(is_about));
         self.started = self.started.into_iter().chain(started).min();
         if let Some(done) = done {

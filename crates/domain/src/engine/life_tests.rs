@@ -196,6 +196,79 @@ fn only_a_reading_ends_a_silence() {
 }
 
 #[test]
+fn a_cleaning_charges_no_battery() {
+    let mut zone = Zone::new("[[rule]]\nid = \"battery-people-counter\"\nfor = \"30m\"\n");
+    let battery = |zone: &mut Zone, value: f64, clock: &str| zone.push("UM", "b", value, clock);
+    battery(&mut zone, 2300.0, "10:00");
+    zone.cleaned("10:10");
+    battery(&mut zone, 2300.0, "10:30");
+    assert_eq!(zone.open(), ["battery-people-counter 10:30"], "the breach began before the cleaning");
+    zone.respond(ResponseSource::Recorded, Some("10:40"), Some("10:42"), "10:42");
+    zone.soap(4.0, "10:43");
+    zone.cleaned("10:44");
+    battery(&mut zone, 2300.0, "11:10");
+    assert_eq!(zone.open(), ["battery-people-counter 10:30", "soap-low 10:43 reported 10:44"]);
+    battery(&mut zone, 3000.0, "11:20");
+    assert_eq!(zone.ended(), ["battery-people-counter 10:30 measured 11:20 resolved 11:20"]);
+    let battery: Vec<_> = zone.facts.alerts.iter().filter(|life| life.rule.starts_with("battery")).collect();
+    assert_eq!(battery.len(), 2, "raised and ended once");
+    assert!(serde_json::to_string(battery[1]).unwrap().contains(r#""answerable":false"#));
+}
+
+#[test]
+fn a_rule_about_the_room_and_the_device_is_answered() {
+    let new = |metrics: &str, types: &str| {
+        format!("[[rule]]\nid = \"new\"\ntitle = \"New\"\ntypes = [{types}]\nany = [{metrics}]\n")
+    };
+    let is_answerable = |metrics: &str, types: &str| quiet(&new(metrics, types)).rule("new").unwrap().is_answerable();
+    let (battery, desk) = (r#"{ metric = "batt", below = 15 }"#, r#""OCCDESK""#);
+    let (signal, occupied) = (r#"{ metric = "rssi", below = -120 }"#, r#"{ metric = "occupied", at_least = 1 }"#);
+    let level = r#"{ metric = "v", below = 15 }"#;
+    assert!(!is_answerable(&format!("{battery}, {signal}"), desk));
+    assert!(is_answerable(&format!("{battery}, {occupied}"), desk));
+    assert!(!is_answerable(level, r#""TILT""#));
+    assert!(is_answerable(level, r#""TILT", "ACME#X""#), "of another provider it can be anything");
+    let rule = |more: &str| quiet(more).rules.into_iter().filter(|rule| !rule.is_answerable()).count();
+    assert_eq!(
+        (rule(""), rule("[[rule]]\nid = \"battery-tilt\"\n[[rule.override]]\nsites = [\"p\"]\nbelow = 9\n")),
+        (4, 4)
+    );
+    let other = "[[rule]]\nid = \"battery-tilt\"\n[[rule.override]]\nsites = [\"p\"]\nmetric = \"Xt\"\nabove = 9\n";
+    assert_eq!(rule(other), 3);
+
+    let soap_and_battery = r#"{ metric = "p", below = 5 }, { metric = "batt", below = 15 }"#;
+    let mut zone = Zone::new(&new(soap_and_battery, r#""ACME#SOAP""#));
+    zone.push("ACME#SOAP", "batt", 10.0, "10:00");
+    zone.cleaned("10:42");
+    zone.push("ACME#SOAP", "batt", 10.0, "11:10");
+    assert_eq!(zone.ended(), ["new 10:00 reported 10:42 contradicted 11:10"]);
+}
+
+#[test]
+fn a_cleaning_restarts_no_counts_of_a_device_and_ends_none_of_its_suppressed_alerts() {
+    let text = "block = \"15m\"\n[[rule]]\nid = \"silent\"\nenabled = false\n\
+                [[rule]]\nid = \"flat\"\nkind = \"count\"\ntitle = \"Flat\"\nwithin = \"1h\"\n";
+    let of = |metric: &str, count: usize| format!("{text}{metric}\ncount = {count}\n");
+    let battery = "types = [\"UM\"]\nmetric = \"b\"\nbelow = 2000";
+    let people = "types = [\"UM\"]\nmetric = \"count\"\nat_least = 2";
+    for (metric, key, value, expected) in [(battery, "b", 1900.0, 1), (people, "count", 2.0, 0)] {
+        let mut zone = Zone { rules: rules(&of(metric, 2)), ..Zone::new("") };
+        zone.push("UM", key, value, "10:00");
+        zone.cleaned("10:05");
+        // Of before the cleaning.
+        zone.late("UM", key, value, "10:04", at("10:06"));
+        assert_eq!(zone.open().iter().filter(|open| open.starts_with("flat")).count(), expected, "{metric}");
+
+        let mut zone = Zone { rules: rules(&of(metric, 1)), ..Zone::new("") };
+        zone.soap(4.0, "10:00");
+        zone.push("UM", key, value, "10:01");
+        zone.cleaned("10:05");
+        zone.sweep(at("10:20"));
+        assert_eq!(zone.open().iter().filter(|open| open.starts_with("flat")).count(), expected, "{metric}");
+    }
+}
+
+#[test]
 fn a_life_begins_when_people_are_told() {
     let text = "block = \"15m\"\n[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"bin-full\"\nactive = \"18:40-19:00\"\n";
     let mut zone = Zone { rules: rules(text), ..Zone::new("") };

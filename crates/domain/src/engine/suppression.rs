@@ -237,7 +237,7 @@ impl ZoneEvaluator<'_> {
     /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force.
     fn begin_life(&mut self, alert: &Alert, device: &str, settings: &Settings, to: &[String], raised: Timestamp) {
         if let Some(rule) = self.rules.rule(&alert.rule) {
-            let life = AlertLife::new(alert, rule.kind, device, to, Targets::from(settings), raised);
+            let life = AlertLife::new(alert, rule, device, to, Targets::from(settings), raised);
             self.evaluation.state.lives.begin(life);
         }
     }

@@ -28,11 +28,10 @@ impl ZoneEvaluator<'_> {
         let mut is_changed = false;
         let mut raised = Vec::new();
         // A cleaning ends what was measured before it, also if the reading arrives later.
-        if self.evaluation.state.cleaned.is_none_or(|cleaned| at > cleaned) {
-            for (rule, settings) in &policy.rules {
-                let evaluation = RuleEvaluation { zone: self, rule, settings, reading, device, at };
-                is_changed |= evaluation.run(&mut raised);
-            }
+        let is_cleaned = self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned);
+        for (rule, settings) in policy.rules.iter().filter(|(rule, _)| !(is_cleaned && rule.is_answerable())) {
+            let evaluation = RuleEvaluation { zone: self, rule, settings, reading, device, at };
+            is_changed |= evaluation.run(&mut raised);
         }
         // A reading that changed nothing needs no record, because a repeat changes nothing either. This is not so without a
         // usable time: the reading counts at its receipt, and a repeat would count at another one.
@@ -109,14 +108,17 @@ impl ZoneEvaluator<'_> {
         }
     }
 
-    /// Applies a cleaning. It changes no rule states of newer readings and no no-data alerts.
+    /// Applies a cleaning. It changes no rule states of newer readings, and none of rules about the devices themselves.
     fn clean(&mut self, at: Timestamp) {
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
         }
         self.evaluation.state.cleaned = Some(at);
-        let rule_states = std::mem::take(&mut self.evaluation.state.rule_states);
-        for (rule, devices) in rule_states {
+        let rules = self.rules;
+        let is_answerable = |rule: &str| rules.rule(rule).is_none_or(Rule::is_answerable);
+        let rule_states = &mut self.evaluation.state.rule_states;
+        let answered: Vec<_> = rule_states.extract_if(.., |rule, _| is_answerable(rule)).collect();
+        for (rule, devices) in answered {
             for (device, rule_state) in devices {
                 let rule_state = match rule_state {
                     RuleState::Accumulator(sum) => sum.clean(at).map(RuleState::Accumulator),
@@ -132,10 +134,10 @@ impl ZoneEvaluator<'_> {
                 }
             }
         }
-        let rules = self.rules;
         // The loop resolves suppressed alerts of threshold rules. Alerts of counts and sums are of one moment: this resolves them.
-        let is_momentary = |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
-        self.evaluation.state.suppressed.clean(at, is_momentary);
+        let ends =
+            |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts() && rule.is_answerable());
+        self.evaluation.state.suppressed.clean(at, ends);
     }
 
     /// Resolves a threshold rule. `since` is the start of its breach if a reading ends it. If people got its alert, a list of

@@ -72,6 +72,7 @@ pub use self::scope::Scope;
 pub use self::selection::AlertSelection;
 pub use self::settings::{Setting, Settings};
 use super::breach::Comparison;
+use super::device::{DEVICE_TYPES, DeviceType};
 use super::rate_limit::RateLimit;
 pub use super::reading::MentionKind;
 use super::reading::Source;
@@ -299,18 +300,35 @@ impl Rule {
     /// The severities that its alerts can have.
     #[must_use]
     pub fn severities(&self) -> BTreeSet<Severity> {
-        let (mut own, mut conditions) = (vec![self.settings.severity], Vec::from_iter(&self.settings.condition));
-        for setting in self.overrides.iter().flat_map(|(_, settings)| settings) {
-            match setting {
-                Setting::Severity(severity) => own.push(*severity),
-                Setting::Condition(condition) => conditions.extend(condition),
-                _ => {}
-            }
-        }
-        let levels: Vec<_> =
-            conditions.iter().flat_map(|condition| &condition.tests).flat_map(|test| &test.levels).collect();
+        let overridden = self.overrides.iter().flat_map(|(_, settings)| settings).filter_map(|setting| match setting {
+            Setting::Severity(severity) => Some(*severity),
+            _ => None,
+        });
+        let levels: Vec<_> = self.tests().flat_map(|test| &test.levels).collect();
         let has_own = levels.is_empty() || levels.iter().any(|level| level.severity.is_none());
-        levels.iter().filter_map(|level| level.severity).chain(own.into_iter().filter(|_| has_own)).collect()
+        let own = overridden.chain([self.settings.severity]).filter(|_| has_own);
+        levels.iter().filter_map(|level| level.severity).chain(own).collect()
+    }
+
+    /// Whether people can answer its alerts by a cleaning. They cannot if the rule is about the device itself: it has no metrics
+    /// (a silence rule), or all of them are of the device, such as its battery.
+    #[must_use]
+    pub fn is_answerable(&self) -> bool {
+        let types = self.scope.ids(MentionKind::Type);
+        !self.tests().all(|test| {
+            let is_of_device = |of: &DeviceType| of.metric(&test.metric).is_some_and(|metric| metric.is_of_device);
+            let is_named = |name: &String| DeviceType::named(name).is_some_and(is_of_device);
+            if types.is_empty() { DEVICE_TYPES.iter().any(is_of_device) } else { types.iter().all(is_named) }
+        })
+    }
+
+    /// Its tests, then those of its overrides.
+    fn tests(&self) -> impl Iterator<Item = &Test> {
+        let overridden = self.overrides.iter().flat_map(|(_, settings)| settings).filter_map(|setting| match setting {
+            Setting::Condition(condition) => condition.as_ref(),
+            _ => None,
+        });
+        self.settings.condition.iter().chain(overridden).flat_map(|condition| &condition.tests)
     }
 }
 

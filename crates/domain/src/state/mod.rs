@@ -95,7 +95,7 @@ pub struct ZoneState {
     /// The state of each rule for each device, by rule id and device id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rule_states: BTreeMap<String, BTreeMap<String, RuleState>>,
-    /// When the zone was last cleaned. Readings up to then are not evaluated.
+    /// When the zone was last cleaned. Rules that a cleaning answers do not evaluate readings up to then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
     /// The name of the zone in the last cleaning that had one.
