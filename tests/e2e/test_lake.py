@@ -146,11 +146,11 @@ def iso(moment):
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def life(zone, raised, *ends, kind="threshold", reason="resolved", number=0, started=None, done=None, source=None):
+def life(zone, raised, *ends, kind="threshold", answerable=True, reason="resolved", number=0, started=None, done=None, source=None):
     """An alert that fired a minute before it was raised: its lines, and what the view `alerts` must have. `ends` are the times of its lines with an end."""
     location = ALERT["location"] | {"project": PROJECT, "zone": zone}
     member = {"alert": hashlib.sha256(f"{zone} {number}".encode()).hexdigest(), "kind": kind, "location": location, "device": zone,
-              "at": iso(raised - datetime.timedelta(minutes=1)), "raised": iso(raised).replace("Z", ".000000001Z")}  # fmt: skip
+              "at": iso(raised - datetime.timedelta(minutes=1)), "raised": iso(raised).replace("Z", ".000000001Z"), **({} if answerable else {"answerable": False})}  # fmt: skip
     lines = [{name: value for name, value in (ALERT | member).items() if name not in ANSWERS}]
     for end in ends:
         answers = {"done": {"measured": iso(end)}} if reason == "resolved" else {}
@@ -174,7 +174,8 @@ LIVES = [
     life("twice", at(1), done=at(1, 40), source="recorded"),
     life("alone", at(1)),
     life("late", at(1), at(25), kind="accumulate", reason="expired", done=at(3), source="reported"),
-    life("quiet", at(1), at(4), kind="silence"),
+    life("quiet", at(1), at(4), kind="silence", answerable=False),
+    life("weak-battery", at(1), at(4), answerable=False),
     life("soap", at(1), at(2, 10), reason="contradicted", done=at(1, 42), source="reported"),
     life("old-rule", at(1), at(2), reason="withdrawn"),
     life("at-once", at(1), at(2), started=at(0, 59.5), done=at(1, 5), source="recorded"),
@@ -192,6 +193,7 @@ RESPONSES = [
     response("twice", done=at(1, 20), project="another building"),
     response("late", "reported", done=at(3), received=at(50)),
     response("quiet", done=at(2)),
+    response("weak-battery", started=at(1, 10), done=at(2)),
     response("soap", "reported", done=at(1, 42)),
     response("at-once", started=at(0, 59.5), done=at(1, 5)),
 ]

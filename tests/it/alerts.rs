@@ -78,6 +78,30 @@ async fn the_end_of_an_alert_and_what_people_did_are_archived() {
 }
 
 #[tokio::test]
+async fn a_cleaning_does_not_answer_the_alert_about_a_battery() {
+    let app = TestApp::new();
+    let readings = |minutes: i64| {
+        let members = json!({ "InsID": "a", "DEVID": "counter", "unixT": after(minutes).as_millisecond() });
+        [soap("a", 4, minutes), reading_with("UM", &json!({ "b": 2300 }), &members)]
+    };
+    push(&app, &readings(0), 0).await;
+    cleaned(&app, "a", 10).await;
+    push(&app, &readings(20), 20).await;
+    app.ingest().sweep(after(22)).await.unwrap();
+    let alerts = lines(&app, "alerts/");
+    let of = |rule: &str| Vec::from_iter(alerts.iter().filter(|alert| alert["rule"] == rule));
+    let [battery] = &of("battery-people-counter")[..] else { panic!("{alerts:?}") };
+    assert_eq!(
+        (&battery["answerable"], &battery["done"], &battery["end"]),
+        (&false.into(), &Value::Null, &Value::Null)
+    );
+    let [soap, again] = &of("soap-low")[..] else { panic!("{alerts:?}") };
+    assert_eq!((&soap["answerable"], &soap["end"]["reason"]), (&Value::Null, &"contradicted".into()));
+    assert_eq!(again["end"], Value::Null);
+    assert_eq!(app.alert_ids().len(), 3);
+}
+
+#[tokio::test]
 async fn events_of_the_task_system_are_responses_once() {
     let app = TestApp::new();
     push(&app, &[soap("a", 4, 0)], 0).await;

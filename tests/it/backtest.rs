@@ -183,6 +183,48 @@ async fn a_backtest_raises_the_same_alerts_as_live() {
 }
 
 /// Returns the store after these pushes, each received when its reading was measured.
+#[tokio::test]
+async fn a_cleaning_ends_and_avoids_no_alert_about_a_battery() {
+    let twice = |id: &str, test: &str| {
+        format!("[[rule]]\nid = \"{id}\"\ntitle = \"Twice\"\nkind = \"count\"\ncount = 2\nwithin = \"1h\"\n{test}\n")
+    };
+    let text = "block = \"none\"\n".to_owned()
+        + &twice("battery-twice", "types = [\"UM\"]\nmetric = \"b\"\nbelow = 2400")
+        + &twice("soap-twice", "types = [\"SS\"]\nmetric = \"p\"\nbelow = 5");
+    let mut live = Live::new(&text);
+    let low = |minute: f64| {
+        let battery = reading("UM", "counter", "zone", minute, &json!({ "b": 2300 }));
+        [battery, reading("SS", "soap", "zone", minute, &json!({ "p": 4 }))]
+    };
+    let cleaned = |minute: i64| {
+        let at = (start() + minutes(minute)).as_second();
+        let meta = json!({ "Zone": "zone", "AEnd": at });
+        [json!({ "RoutingKey": "matrix.a.task.closed.1", "UnixTimeInt": at, "Meta": meta }).to_string()]
+    };
+    live.push(0, &low(0.0)).await;
+    live.push(10, &low(10.0)).await;
+    // Would have avoided the second occurrence if it had been reported in time.
+    live.push(12, &cleaned(5)).await;
+    live.push(15, &cleaned(15)).await;
+    live.push(20, &low(20.0)).await;
+    let found = run_backtest(&live.app.store, &trial(&text));
+    assert_eq!(live.app.alert_ids(), ids(&found));
+    let alerts: BTreeSet<_> = found
+        .rules
+        .alerts
+        .iter()
+        .map(|alert| (&*alert.rule, alert.at.duration_since(start()).as_mins(), alert.avoidable))
+        .collect();
+    let expected = [
+        ("battery-people-counter", 0, false),
+        ("battery-twice", 10, false),
+        ("soap-low", 0, false),
+        ("soap-low", 20, false),
+        ("soap-twice", 10, true),
+    ];
+    assert_eq!(alerts, BTreeSet::from(expected));
+}
+
 async fn stored(pushes: &[(i64, String)]) -> MemoryStore {
     let live = Live::new("");
     for (minute, text) in pushes {

@@ -54,7 +54,7 @@ assumptions! {
     /// Write units of the index with each write of a zone: its due time changes with one in four.
     INDEX: "write units of the index with a zone's write", 0.5, "", MEASURED;
     /// Messages about a device in a month, by the built-in rules. AWS bills messages; alerts can share one.
-    MESSAGES: "messages about a device a month", 6.3, "", SIMULATED;
+    MESSAGES: "messages about a device a month", 6.1, "", SIMULATED;
     /// Milliseconds of a stored object's second look, without its readings.
     LOOK_MS: "the second look at a stored push", 30.0, "ms", NOT_MEASURED;
     /// Milliseconds for each reading, at the push and at the second look.

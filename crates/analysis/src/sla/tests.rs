@@ -290,9 +290,10 @@ fn any_alert() -> impl Strategy<Value = AlertLife> {
     let kind = prop_oneof![Just(Kind::Threshold), Just(Kind::Silence), Just(Kind::Count)];
     let target = || prop::option::of(1..200_i64);
     let end = prop::option::of((0..400_i64, 0..3_usize));
-    (kind, 0..400_i64, 0..30_i64, 0..2_usize, target(), target(), any::<bool>(), end).prop_map(
-        |(kind, at_minute, wait, zone, respond, clean, is_active, end)| {
-            let mut life = life(0, at_minute + wait, &json!({ "kind": kind, "at": at(at_minute) }));
+    (kind, any::<bool>(), 0..400_i64, 0..30_i64, 0..2_usize, target(), target(), any::<bool>(), end).prop_map(
+        |(kind, answerable, at_minute, wait, zone, respond, clean, is_active, end)| {
+            let more = json!({ "kind": kind, "answerable": answerable, "at": at(at_minute) });
+            let mut life = life(0, at_minute + wait, &more);
             life.location.zone = Some(["lobby", "gym"][zone].into());
             life.targets.respond_within = respond.map(minutes);
             life.targets.clean_within = clean.map(minutes);
@@ -332,9 +333,8 @@ fn naive_summary(alerts: &[&AlertLife], responses: &[Response], is_resolution: b
             let same_zone = life.location.zone.as_deref() == Some(&response.zone)
                 && response.project.as_deref().is_none_or(|project| project == "tower");
             let times = [response.done, response.started.filter(|_| !is_resolution)];
-            let is_about = |time: &Timestamp| {
-                *time >= life.at && life.end.is_none_or(|end| *time <= end.at) && life.kind != Kind::Silence
-            };
+            let is_about =
+                |time: &Timestamp| *time >= life.at && life.end.is_none_or(|end| *time <= end.at) && life.answerable;
             answers.extend(times.into_iter().flatten().filter(|time| same_zone && is_about(time)));
         }
         answers.sort();
