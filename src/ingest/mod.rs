@@ -20,7 +20,7 @@ mod second_look;
 mod state_documents;
 mod sweeper;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ use self::sweeper::LastRun;
 pub use self::sweeper::{ARRIVAL_TIMEOUT, SweepStats};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
-use crate::domain::engine::{self, EvaluationStats};
+use crate::domain::engine::{self, Evaluation, EvaluationStats};
 use crate::domain::reading::Reading;
 use crate::domain::response::Response;
 use crate::domain::rules::names::NameError;
@@ -328,35 +328,50 @@ impl Ingest {
             project: project.map(str::to_owned),
             ..Response::reported(*named.as_ref().unwrap_or(&zone), at)
         };
-        match (self.respond(&[&cleaning], at).await?, named) {
+        match (self.respond(&[(at, &cleaning)], at).await?, named) {
             (0, Err(error)) => Err(CleaningError::Name(error)),
             (0, Ok(_)) => Err(CleaningError::UnknownZone),
             (zones, _) => Ok(zones),
         }
     }
 
-    /// Records what people did in zones: open alerts are answered; after a cleaning, sums restart, and firing rules are resolved.
-    /// Without a project, a response applies to the zones with its id in every project. Returns the number of zones.
+    /// Records what people did in zones, each with its first receipt: open alerts are answered; after a cleaning, sums restart, and
+    /// firing rules are resolved. Without a project, a response applies to the zones with its id in every project. Returns the
+    /// number of zones.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written. A retry can help.
-    pub async fn respond(&self, responses: &[&Response], now: Timestamp) -> Result<usize, UnavailableError> {
+    pub async fn respond(
+        &self,
+        responses: &[(Timestamp, &Response)],
+        now: Timestamp,
+    ) -> Result<usize, UnavailableError> {
         let rules = self.ports.rules.current(now).await?;
-        let mut by_zone: BTreeMap<String, Vec<&Response>> = BTreeMap::new();
-        let zones: BTreeSet<&str> = responses.iter().map(|response| response.zone.as_str()).collect();
-        for zone in zones {
+        let mut about: BTreeMap<&str, Vec<(Timestamp, &Response)>> = BTreeMap::new();
+        for (received, response) in responses {
+            about.entry(&response.zone).or_default().push((*received, response));
+        }
+        let mut by_zone: BTreeMap<String, Vec<(Timestamp, &Response)>> = BTreeMap::new();
+        for (zone, responses) in about {
             for project in known_projects(&*self.ports.state, zone).await? {
-                let is_about = |response: &&&Response| {
-                    response.zone == zone && response.project.as_ref().is_none_or(|of| *of == project)
-                };
-                let about: Vec<_> = responses.iter().filter(is_about).copied().collect();
-                if !about.is_empty() {
-                    by_zone.insert(ZoneKey::zone(project.as_str(), zone).to_string(), about);
+                let mut responses = responses.clone();
+                responses.retain(|(_, response)| response.project.as_ref().is_none_or(|of| *of == project));
+                if !responses.is_empty() {
+                    by_zone.insert(ZoneKey::zone(project, zone).to_string(), responses);
                 }
             }
         }
         let keys: Vec<String> = by_zone.keys().cloned().collect();
-        let respond = |zone: &str, state: ZoneState| engine::respond(&rules, state, &by_zone[zone], now);
+        let respond = |zone: &str, state: ZoneState| {
+            let mut all = Evaluation { state, ..Evaluation::default() };
+            for push in by_zone[zone].chunk_by(|(one, _), (other, _)| one == other) {
+                let (received, responses): (Vec<_>, Vec<_>) = push.iter().copied().unzip();
+                let evaluation = engine::respond(&rules, all.state, &responses, received[0], now);
+                all.state = evaluation.state;
+                all.messages.extend(evaluation.messages);
+            }
+            all
+        };
         let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &respond).await?;
         self.send_each(&dispatcher, evaluated.leased).await;
@@ -401,14 +416,16 @@ impl Ingest {
         pushes: &[ReceivedReadings<'_, '_>],
         now: Timestamp,
     ) -> Result<(), UnavailableError> {
-        let readings = || pushes.iter().flat_map(|push| push.readings);
-        let responses: Vec<&Response> = readings().filter_map(|reading| reading.response.as_ref()).collect();
+        let mut responses: Vec<(Timestamp, &Response)> = Vec::new();
+        for ReceivedReadings { received, readings } in pushes {
+            responses.extend(readings.iter().filter_map(|reading| Some((*received, reading.response.as_ref()?))));
+        }
         if responses.is_empty() {
             return Ok(());
         }
         // A zone can be new in these pushes.
-        let zones: HashSet<&str> = responses.iter().map(|response| response.zone.as_str()).collect();
-        for source in readings().map(|reading| &reading.source) {
+        let zones: HashSet<&str> = responses.iter().map(|(_, response)| response.zone.as_str()).collect();
+        for source in pushes.iter().flat_map(|push| push.readings).map(|reading| &reading.source) {
             if let Some(zone) = source.zone.as_deref().filter(|zone| zones.contains(zone)) {
                 self.projects.record(&*self.ports.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }

@@ -83,7 +83,7 @@ impl<'i> Replay<'i> {
         let mut silences = 0;
         while let Some(next) = self.reported.pop_if(|next| next.received <= until) {
             silences += self.sweep_until(next.received).await?;
-            self.ingest.respond(&[&next.response], next.received).await?;
+            self.ingest.respond(&[(next.received, &next.response)], next.received).await?;
         }
         Ok(silences)
     }

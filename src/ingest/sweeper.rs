@@ -24,6 +24,8 @@ use crate::domain::state::{Channel, Facts, ZoneState};
 
 /// Number of zones per load.
 const ZONES_PER_LOAD: usize = 100;
+/// Number of zones whose alerts and responses become one object of each.
+const ZONES_ARCHIVED_TOGETHER: usize = 1_000;
 /// Maximum number of zones per sweep. The next sweep continues.
 const MAX_ZONES: usize = 5_000;
 /// Maximum number of messages per sweep. The next sweep continues.
@@ -156,20 +158,26 @@ impl Ingest {
         facts: &HashMap<String, Facts>,
         due_zones: DueZones,
     ) -> Result<(), UnavailableError> {
-        let mut all = Facts::default();
-        facts.values().cloned().for_each(|facts| all.append(facts));
-        let objects = pack_facts(&all, now).map_err(|error| UnavailableError::new("alerts are no JSON", error))?;
-        for object in objects {
-            self.ports.store.put(object).await?;
-        }
+        let zones: Vec<String> = facts.keys().cloned().collect();
         let remove = |zone: &str, mut state: ZoneState| {
             facts.get(zone).into_iter().for_each(|archived| state.lives.remove_facts(archived));
             Evaluation { state, ..Evaluation::default() }
         };
-        let zones: Vec<String> = facts.keys().cloned().collect();
-        let (_, failure) =
-            self.evaluator(rules, now).change_each(&zones, &remove, Lease::New(0), Some(due_zones)).await;
-        failure.map_or(Ok(()), Err)
+        // Some zones at a time: those of a storm take long, and what is removed is not archived again.
+        for zones in zones.chunks(ZONES_ARCHIVED_TOGETHER) {
+            let mut all = Facts::default();
+            zones.iter().filter_map(|zone| facts.get(zone)).for_each(|facts| all.append(facts.clone()));
+            let objects = pack_facts(&all, now).map_err(|error| UnavailableError::new("alerts are no JSON", error))?;
+            for object in objects {
+                self.ports.store.put(object).await?;
+            }
+            for zones in zones.chunks(ZONES_PER_LOAD) {
+                let evaluator = self.evaluator(rules, now);
+                let (_, failure) = evaluator.change_each(zones, &remove, Lease::New(0), Some(due_zones)).await;
+                failure.map_or(Ok(()), Err)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends the messages that wait for a background channel, within its rate limit.
@@ -260,14 +268,18 @@ impl Ingest {
         Ok(())
     }
 
-    /// Whether a no-data rule watches a device in one of the first zones that become due. Such a device always makes its zone
-    /// due.
+    /// Whether a no-data rule watches a device in a zone that becomes due. Such a device always makes its zone due.
     async fn expects_readings(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
-        let keys = self.ports.state.due(now.checked_add(EVER).unwrap_or(now), ZONES_PER_LOAD).await?;
-        let documents = self.ports.state.load(&keys).await?;
-        let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
-        let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
-        Ok(states.iter().any(|state| engine::expects_readings(rules, state)))
+        let keys = self.ports.state.due(now.checked_add(EVER).unwrap_or(now), MAX_ZONES).await?;
+        for keys in keys.chunks(ZONES_PER_LOAD) {
+            let documents = self.ports.state.load(keys).await?;
+            let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
+            let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
+            if states.iter().any(|state| engine::expects_readings(rules, state)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Counts subscriptions hourly. Unconfirmed subscribers receive nothing.

@@ -51,7 +51,7 @@ async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)], cleanings: &
         match event {
             // A body that is not a batch is rejected. It is stored below `rejected/`.
             Ok(body) => drop(push_to(app.ingest(), body, received).await),
-            Err(cleaning) => drop(app.ingest().respond(&[&cleaning], received).await.unwrap()),
+            Err(cleaning) => drop(app.ingest().respond(&[(received, &cleaning)], received).await.unwrap()),
         }
     }
     app.ingest().sweep(a_day_after(pushes)).await.unwrap();

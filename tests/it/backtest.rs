@@ -305,7 +305,7 @@ async fn reported_cleanings_count_in_the_selected_period_and_zones() {
     live.push(0, &[people(0.0, 29), lobby]).await;
     for (minute, zone) in [(10, "washroom"), (12, "lobby")] {
         let at = start() + minutes(minute);
-        live.app.ingest().respond(&[&Response::reported(zone, at)], at).await.unwrap();
+        live.app.ingest().respond(&[(at, &Response::reported(zone, at))], at).await.unwrap();
     }
     live.push(20, &[people(20.0, 5)]).await;
     live.sweep(30).await;

@@ -122,7 +122,7 @@ async fn a_zone_with_a_pending_message_is_not_replaced() {
 async fn a_zone_with_something_to_archive_is_not_replaced() {
     let (replay, live) = (replay().await, Receiver::new());
     live.push(&["a", "b"], 20, 0).await;
-    live.ingest.respond(&[&Response::reported("a", at(30))], at(30)).await.unwrap();
+    live.ingest.respond(&[(at(30), &Response::reported("a", at(30)))], at(30)).await.unwrap();
     let restored = live.restore(&replay, &live.versions()).await;
     assert_eq!((restored.written, restored.kept), (1, vec![key("a")]), "the replay cannot know the cleaning");
     live.ingest.sweep(at(120)).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_cleaning_applies_to_the_restored_zones_of_every_project() {
     push_to(&live.ingest, body(&[reading_with("UM", &json!({"count": 1}), &other)]), at(60)).await.unwrap();
     live.restore(&replay, &HashMap::new()).await;
     let cleaning = Response::reported("a", at(120));
-    assert_eq!(live.ingest.respond(&[&cleaning], at(120)).await.unwrap(), 2);
+    assert_eq!(live.ingest.respond(&[(at(120), &cleaning)], at(120)).await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -425,7 +425,7 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
         match &event.kind {
             EventKind::Sweep => drop(app.ingest().sweep(now).await.unwrap()),
             EventKind::Responded(responded) => {
-                app.ingest().respond(&[&responded.response()], now).await.unwrap();
+                app.ingest().respond(&[(now, &responded.response())], now).await.unwrap();
             }
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();

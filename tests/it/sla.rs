@@ -186,7 +186,10 @@ async fn archived_alerts_and_those_raised_again_make_the_same_report() {
             app.ingest().sweep(minute(now + more)).await.unwrap();
         }
         if now == 100 {
-            app.ingest().respond(&[&Response::reported("zone", minute(118))], minute(120)).await.unwrap();
+            app.ingest()
+                .respond(&[(minute(120), &Response::reported("zone", minute(118)))], minute(120))
+                .await
+                .unwrap();
         }
     }
     let archive = MemoryArchive(&app.store);

@@ -18,6 +18,8 @@ use crate::columns::columns;
 use crate::output::{OutputFormat, note, write_file};
 use crate::{Failure, OrFailure as _, archive, backtest, period, rules};
 
+/// How long after the period alerts without an answer are judged.
+const JUDGED_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long before the period the evaluation of rules begins.
 const LEAD: SignedDuration = SignedDuration::from_hours(24);
 /// Most rows of a table. The HTML report and JSON have all of them.
@@ -81,7 +83,8 @@ impl SlaCommand {
         let scope = SlaScope {
             since,
             until,
-            as_of: until.map_or(now, |until| until.min(now)),
+            // People can answer after the period, and an alert without an answer ends a day later.
+            as_of: until.and_then(|until| until.checked_add(JUDGED_AFTER).ok()).map_or(now, |judged| judged.min(now)),
             sites: ids(MentionKind::Site, &self.sites).or_usage("--site")?,
             zones: ids(MentionKind::Zone, &self.zones).or_usage("--zone")?,
             rules: self.rule_ids,

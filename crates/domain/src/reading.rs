@@ -52,7 +52,7 @@ pub struct Reading<'a> {
     pub source: Source<'a>,
     /// The event time, if the reading has a [plausible](time::is_plausible) one.
     pub time: Option<Timestamp>,
-    /// The finished cleaning, if the item is a Matrix event and not a reading.
+    /// What people did in a zone, if the item is a Matrix event and not a reading.
     pub response: Option<Response>,
     /// The documented device type.
     documented: Option<&'static DeviceType>,

@@ -70,13 +70,6 @@ impl Response {
         self.done.or(self.started)
     }
 
-    /// The same response with no time after `latest`: the clock of its source can be ahead.
-    #[must_use]
-    pub fn until(&self, latest: Timestamp) -> Self {
-        let cap = |time: Option<Timestamp>| time.map(|time| time.min(latest));
-        Self { started: cap(self.started), done: cap(self.done), ..self.clone() }
-    }
-
     /// The id. The same response has the same id, however often it is received.
     #[must_use]
     pub fn id(&self) -> Digest {

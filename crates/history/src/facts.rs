@@ -38,6 +38,9 @@ impl ArchivedFacts {
         let mut damaged = Vec::new();
         let mut alerts: BTreeMap<AlertId, AlertLife> = BTreeMap::new();
         read_lines(archive, ALERTS, since, &mut damaged, |life| record_life(&mut alerts, life))?;
+        // An alert can have waited for a duty, and people came before that.
+        let first = alerts.values().map(|life| life.at).min();
+        let since = since.map(|since| first.map_or(since, |first| first.min(since)));
         let responses = Self::read_responses(archive, since, &mut damaged)?;
         Ok(Self { alerts: alerts.into_values().collect(), responses, damaged })
     }

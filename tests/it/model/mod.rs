@@ -69,7 +69,7 @@ impl<'w> Engine<'w> {
         let state = std::mem::take(&mut self.state);
         match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
-            EventKind::Responded(responded) => respond(&self.rules, state, &[&responded.response()], now),
+            EventKind::Responded(responded) => respond(&self.rules, state, &[&responded.response()], now, now),
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();

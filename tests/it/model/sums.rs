@@ -92,7 +92,7 @@ fn an_alert_is_never_later_than_exact(limit: u32, steps: &[(i64, SumEvent)]) -> 
             SumEvent::Cleaned { lag } => {
                 counted.cleaned(now - lag);
                 let cleaning = Response::reported("z", timestamp(now - lag));
-                respond(&rules, state.clone(), &[&cleaning], timestamp(now))
+                respond(&rules, state.clone(), &[&cleaning], timestamp(now), timestamp(now))
             }
             SumEvent::Count { value, lag } => {
                 counted.count(now - lag, *value);

@@ -88,7 +88,7 @@ impl<'r> HistoryEvaluator<'r> {
         // The readings of the same push make a zone known before the responses.
         if !push.responses.is_empty() && (self.is_known || !push.readings.is_empty()) {
             self.is_known = true;
-            self.commit(devices, |rules, state| respond(rules, state, &push.responses, received));
+            self.commit(devices, |rules, state| respond(rules, state, &push.responses, received, received));
         }
         if !readings.is_empty() {
             self.is_known = true;

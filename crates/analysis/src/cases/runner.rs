@@ -43,7 +43,7 @@ impl CaseRunner {
             EventKind::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, *at, !is_quiet)),
             EventKind::Cleaned { at: finished } => {
                 let cleaning = Response::reported("", *finished);
-                self.each_zone(|rules, state| respond(rules, state, &[&cleaning], *at))
+                self.each_zone(|rules, state| respond(rules, state, &[&cleaning], *at, *at))
             }
             EventKind::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {

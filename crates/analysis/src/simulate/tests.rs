@@ -276,7 +276,7 @@ fn a_week_raises_a_plausible_number_of_alerts() {
         let zone = zone.unwrap_or_else(|| reading.source.zone.clone().unwrap().into_owned());
         let state = zones.entry(zone).or_default();
         let evaluation = match &reading.response {
-            Some(response) => respond(&rules, state.clone(), &[response], event.at),
+            Some(response) => respond(&rules, state.clone(), &[response], event.at, event.at),
             None => evaluate(&rules, state.clone(), &[&reading], event.at, event.at),
         };
         raised += evaluation.stats.alerts;

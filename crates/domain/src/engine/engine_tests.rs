@@ -239,7 +239,8 @@ fn a_reading_from_the_future_counts_as_of_its_receipt_and_is_counted() {
 #[test]
 fn a_reading_at_the_time_of_a_cleaning_is_not_evaluated() {
     let rules = quiet("");
-    let cleaned = respond(&rules, ZoneState::default(), &[&Response::reported("z", at("10:05"))], at("10:05")).state;
+    let cleaned =
+        respond(&rules, ZoneState::default(), &[&Response::reported("z", at("10:05"))], at("10:05"), at("10:05")).state;
     let alerts = |clock| evaluated(&rules, &cleaned, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
@@ -252,16 +253,23 @@ fn a_cleaning_resolves_what_came_before_it_and_nothing_after() {
     let count =
         |state: &ZoneState| evaluated(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
-        let cleaned = respond(&rules, state.clone(), &[&Response::reported("z", at(clock))], at("10:12"));
+        let cleaned = respond(&rules, state.clone(), &[&Response::reported("z", at(clock))], at("10:12"), at("10:12"));
         assert_eq!((count(&cleaned.state), cleaned.messages.len()), (alerts, ended), "{clock}");
     }
     // A repeated cleaning, and one that is reported late.
-    let cleaned = respond(&rules, state.clone(), &[&Response::reported("z", at("10:11"))], at("10:12")).state;
-    assert_eq!(respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:11"))], at("10:13")).state, cleaned);
-    let late = respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:05"))], at("10:13")).state;
+    let cleaned =
+        respond(&rules, state.clone(), &[&Response::reported("z", at("10:11"))], at("10:12"), at("10:12")).state;
+    assert_eq!(
+        respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:11"))], at("10:13"), at("10:13")).state,
+        cleaned
+    );
+    let late =
+        respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:05"))], at("10:13"), at("10:13")).state;
     assert_eq!(ZoneState { lives: cleaned.lives.clone(), ..late }, cleaned);
     assert_eq!(
-        respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:15"))], at("10:15")).state.cleaned,
+        respond(&rules, cleaned.clone(), &[&Response::reported("z", at("10:15"))], at("10:15"), at("10:15"))
+            .state
+            .cleaned,
         Some(at("10:15"))
     );
 }
@@ -283,7 +291,7 @@ fn the_name_of_a_zone_is_learned_from_its_cleanings() {
     };
     let cleaned = |state: ZoneState, name: Option<&str>, clock| {
         let cleaning = Response { zone_name: name.map(str::to_owned), ..Response::reported("z", at(clock)) };
-        respond(&rules, state, &[&cleaning], at(clock)).state
+        respond(&rules, state, &[&cleaning], at(clock), at(clock)).state
     };
     assert_eq!(name(&ZoneState::default()), None);
     let state = cleaned(ZoneState::default(), Some("Lobby"), "10:00");

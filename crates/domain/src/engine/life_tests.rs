@@ -43,7 +43,7 @@ impl Zone {
     fn respond(&mut self, source: ResponseSource, started: Option<&str>, done: Option<&str>, clock: &str) {
         let response =
             Response { source, started: started.map(at), done: done.map(at), ..Response::reported("z", at(clock)) };
-        let evaluation = respond(&self.rules, self.state.clone(), &[&response], at(clock));
+        let evaluation = respond(&self.rules, self.state.clone(), &[&response], at(clock), at(clock));
         self.commit(evaluation.state);
     }
 
@@ -161,15 +161,18 @@ fn an_alert_that_no_sensor_can_measure_ends_when_people_are_done_or_after_a_day(
     let mut zone = Zone::new("");
     zone.push("UM", "count", 30.0, "10:00");
     zone.push("UM", "count", 30.0, "10:20");
-    assert_eq!(zone.open(), ["high-usage 10:00"], "people have to come once");
+    assert_eq!(zone.open(), ["high-usage 10:00", "high-usage 10:20"]);
     zone.cleaned("10:50");
-    assert_eq!(zone.ended(), ["high-usage 10:00 reported 10:50 done 10:50"]);
+    assert_eq!(
+        zone.ended(),
+        ["high-usage 10:00 reported 10:50 done 10:50", "high-usage 10:20 reported 10:50 done 10:50"]
+    );
     zone.push("UM", "count", 30.0, "11:00");
     assert_eq!(next_due(&zone.rules, &zone.state), Some(next_day("11:00")));
     zone.sweep(next_day("10:59"));
     assert_eq!(zone.open(), ["high-usage 11:00"]);
     zone.sweep(next_day("11:30"));
-    assert_eq!(zone.ended()[1..], ["high-usage 11:00 expired 11:00"], "a day after it, whenever the sweep runs");
+    assert_eq!(zone.ended()[2..], ["high-usage 11:00 expired 11:00"], "a day after it, whenever the sweep runs");
     assert_eq!(next_due(&zone.rules, &zone.state), None);
 }
 
@@ -314,6 +317,94 @@ fn a_blocked_alert_that_is_over_when_people_are_told_has_no_life() {
 }
 
 #[test]
+fn a_late_report_answers_only_the_alerts_before_it() {
+    let mut zone = Zone::new("");
+    zone.push("UM", "count", 30.0, "10:00");
+    zone.push("UM", "count", 30.0, "10:55");
+    zone.respond(ResponseSource::Recorded, None, Some("10:30"), "11:00");
+    assert_eq!(zone.ended(), ["high-usage 10:00 recorded 10:30 done 10:30"]);
+    assert_eq!(zone.open(), ["high-usage 10:55"]);
+}
+
+#[test]
+fn an_audience_that_is_told_later_does_not_begin_a_second_life() {
+    let text = "[[rule]]\nid = \"silent\"\nenabled = false\n[[audience]]\nid = \"a\"\n[[audience]]\nid = \"b\"\n\
+                on_duty = \"Wed 18:00-19:00\"\n";
+    let mut zone = Zone { rules: rules(text), ..Zone::new("") };
+    zone.push("UM", "count", 30.0, "10:00");
+    let wednesday = next_day("10:00") + SignedDuration::from_hours(24);
+    zone.sweep(next_day("10:00"));
+    assert_eq!(zone.ended(), ["high-usage 10:00 expired 10:00"]);
+    zone.sweep(wednesday);
+    assert_eq!(zone.open(), NOTHING, "b is told, and the alert is over");
+    // If nobody was told before, its life begins.
+    let mut zone = Zone { rules: rules(&text.replace("[[audience]]\nid = \"a\"\n", "")), ..Zone::new("") };
+    zone.push("UM", "count", 30.0, "10:00");
+    zone.sweep(wednesday);
+    assert_eq!(zone.open(), ["high-usage 10:00"]);
+    assert_eq!(zone.state.lives.open()[0].raised, wednesday);
+}
+
+#[test]
+fn an_alert_that_is_released_late_counts_from_then_on() {
+    let text = "block = \"15m\"\n[[rule]]\nid = \"silent\"\nenabled = false\n";
+    let mut zone = Zone { rules: rules(text), ..Zone::new("") };
+    zone.soap(4.0, "10:00");
+    zone.late("TR", "p", 4.0, "10:05", at("10:40"));
+    zone.sweep(at("10:41"));
+    assert_eq!(zone.open()[1], "toilet-paper-low 10:41", "its block ended before it arrived");
+}
+
+#[test]
+fn a_response_that_is_evaluated_again_later_is_the_same() {
+    let mut zone = Zone::new("");
+    let ahead = Response { source: ResponseSource::Recorded, ..Response::reported("z", at("18:00")) };
+    let apply = |zone: &mut Zone, now: &str| {
+        let evaluation = respond(&zone.rules, zone.state.clone(), &[&ahead], at("10:00"), at(now));
+        zone.commit(evaluation.state);
+    };
+    apply(&mut zone, "10:00");
+    zone.soap(4.0, "10:01");
+    apply(&mut zone, "10:02");
+    assert_eq!((zone.state.cleaned, zone.open()), (Some(at("10:00")), vec!["soap-low 10:01".to_owned()]));
+    assert_eq!(zone.facts.responses.len(), 1);
+    assert_eq!(zone.facts.responses[0].received, at("10:00"));
+}
+
+#[test]
+fn a_begin_that_is_ahead_does_not_count_and_one_after_an_old_end_does() {
+    let mut zone = Zone::new("");
+    zone.soap(4.0, "10:00");
+    zone.respond(ResponseSource::Recorded, Some("18:00"), None, "10:01");
+    assert_eq!((zone.open(), zone.facts.responses.len()), (vec!["soap-low 10:00".to_owned()], 0));
+    zone.respond(ResponseSource::Recorded, Some("10:30"), Some("09:00"), "10:31");
+    assert_eq!(zone.open(), ["soap-low 10:00 started 10:30"], "a task that was opened again");
+}
+
+#[test]
+fn an_alert_that_the_sensor_still_measures_does_not_expire() {
+    let mut zone = Zone::new("[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 200, high = 500 }\n");
+    zone.push("ODRDTR_BATT_V1", "amm", 300.0, "10:00");
+    zone.push("ODRDTR_BATT_V1", "amm", 600.0, "11:10");
+    zone.respond(ResponseSource::Recorded, None, Some("10:42"), "11:30");
+    assert_eq!(next_due(&zone.rules, &zone.state), None);
+    zone.sweep(next_day("12:00"));
+    assert_eq!(zone.open(), ["ammonia-lite 10:00 recorded 10:42"]);
+}
+
+#[test]
+fn an_alert_of_a_rule_that_has_another_kind_now_is_withdrawn() {
+    let own = |kind: &str| {
+        format!("[[rule]]\nid = \"own\"\ntitle = \"Own\"\ntypes = [\"TH\"]\nmetric = \"t\"\nabove = 30\n{kind}")
+    };
+    let mut zone = Zone::new(&own(""));
+    zone.push("TH", "t", 35.0, "10:00");
+    zone.rules = quiet(&own("kind = \"count\"\nwithin = \"1h\"\n"));
+    zone.sweep(at("10:05"));
+    assert_eq!(zone.ended(), ["own 10:00 withdrawn 10:05"]);
+}
+
+#[test]
 fn responses_before_an_alert_are_about_something_else() {
     let mut zone = Zone::new("");
     zone.soap(4.0, "10:00");
@@ -374,8 +465,7 @@ fn a_worse_breach_belongs_to_the_same_life() {
 
 #[test]
 fn of_two_readings_of_one_time_the_worse_one_keeps_the_alert_open() {
-    let mut zone =
-        Zone::new("[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 200, high = 500 }\nresolved = true\n");
+    let mut zone = Zone::new("[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 200, high = 500 }\n");
     let push = |zone: &mut Zone, value: f64, clock: &str| zone.push("ODRDTR_BATT_V1", "amm", value, clock);
     push(&mut zone, 300.0, "10:00");
     let text = |value: f64| reading("ODRDTR_BATT_V1", "amm", value, "10:10");

@@ -132,11 +132,17 @@ pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
 }
 
 /// Applies what people did in the zone, in any order: open alerts are answered. After a cleaning, sums and counts restart, and
-/// breaches are resolved. A repeated response changes nothing.
+/// breaches are resolved. `received` is the time of their first receipt. A repeated response changes nothing.
 #[must_use]
-pub fn respond(rules: &RuleSet, state: ZoneState, responses: &[&Response], now: Timestamp) -> Evaluation {
+pub fn respond(
+    rules: &RuleSet,
+    state: ZoneState,
+    responses: &[&Response],
+    received: Timestamp,
+    now: Timestamp,
+) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received: now, now };
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received, now };
     let mut responses = responses.to_vec();
     responses.sort_by_key(|response| response.at());
     responses.into_iter().for_each(|response| zone.respond(response));

@@ -276,7 +276,13 @@ fn a_cleaning_ends_a_count_that_waits_for_a_duty() {
     };
     assert_eq!(used(&mut zone, "23 16:00"), NOTHING);
     let state = std::mem::take(&mut zone.state);
-    zone.apply(respond(&zone.rules, state, &[&Response::reported("z", at("23 17:00"))], at("23 17:00")));
+    zone.apply(respond(
+        &zone.rules,
+        state,
+        &[&Response::reported("z", at("23 17:00"))],
+        at("23 17:00"),
+        at("23 17:00"),
+    ));
     assert_eq!(zone.sweep("24 07:00"), NOTHING);
     assert_eq!(used(&mut zone, "24 16:00"), NOTHING);
     assert_eq!(zone.sweep("25 07:00"), ["firing high-usage to day"]);

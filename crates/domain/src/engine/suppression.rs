@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::evaluation::{Evaluation, ZoneEvaluator};
 use crate::alert::life::{AlertLife, Targets};
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, Routing, RuleSet, Settings, Wait};
 use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState, UnnamedSuppressions};
+
+/// The longest usual time from the end of a suppression to the sweep that tells people.
+const PROMPT: SignedDuration = SignedDuration::from_mins(2);
 
 /// The ids of the audiences that a message goes to; empty for everybody.
 type To = Vec<String>;
@@ -33,7 +36,7 @@ impl ZoneEvaluator<'_> {
                 Some(to) => messages.entry(to).or_default().push((raised, later)),
                 None => {
                     self.evaluation.stats.suppressed += 1;
-                    later.into_iter().for_each(|wait| self.suppress(raised.alert.clone(), device, wait));
+                    later.into_iter().for_each(|wait| self.suppress(raised.alert.clone(), device, wait, false));
                 }
             }
         }
@@ -58,8 +61,8 @@ impl ZoneEvaluator<'_> {
         for (RaisedAlert { alert, settings, .. }, later) in &alerts {
             self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
             self.mark_announced(alert, device, settings, alert.at);
-            self.begin_life(alert, device, settings, &to, self.received);
-            later.iter().for_each(|wait| self.suppress(alert.clone(), device, wait.clone()));
+            self.begin_life(alert, device, settings, &to, self.received, false);
+            later.iter().for_each(|wait| self.suppress(alert.clone(), device, wait.clone(), true));
         }
         self.enqueue_firing(alerts.into_iter().map(|(raised, _)| raised.alert).collect(), to);
     }
@@ -77,8 +80,15 @@ impl ZoneEvaluator<'_> {
             let settings = settings_at(self.rules, &suppression.alert);
             let Routing { now, later } = self.route(settings.as_deref(), &suppression.alert, &suppression.to);
             if suppression.resolved_at.is_none() {
+                let told = suppression.told || now.is_some();
                 for Wait { reason, until, to } in later {
-                    self.evaluation.state.suppressed.add(Suppression { reason, until, to, ..suppression.clone() });
+                    self.evaluation.state.suppressed.add(Suppression {
+                        reason,
+                        until,
+                        to,
+                        told,
+                        ..suppression.clone()
+                    });
                 }
             } else if now.is_none() && suppression.announced && settings.is_some_and(|settings| settings.resolved) {
                 // All that can come of a resolved alert is a resolved notice, if it was announced and its rule sends one:
@@ -120,10 +130,14 @@ impl ZoneEvaluator<'_> {
         to: To,
         at: Timestamp,
     ) {
-        for Suppression { alert, device, until, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
+        for Suppression { alert, device, until, told, .. } in
+            suppressions.iter().filter(|one| one.resolved_at.is_none())
+        {
             if let Some(settings) = settings_at(self.rules, alert) {
                 self.mark_announced(alert, device, &settings, at);
-                self.begin_life(alert, device, &settings, &to, *until);
+                // After an outage, and for a reading that arrived late, people are told later than the suppression ended.
+                let is_prompt = self.now.duration_since(*until) <= PROMPT;
+                self.begin_life(alert, device, &settings, &to, if is_prompt { *until } else { self.now }, *told);
             }
             if reason != SuppressionReason::Block {
                 self.evaluation.state.blocks.record(alert, device, at, LONGEST_BLOCK);
@@ -150,7 +164,8 @@ impl ZoneEvaluator<'_> {
             None => {
                 let (alert, device) = (*alert, device.to_owned());
                 let (reason, until, to) = (SuppressionReason::Hours, at, To::new());
-                let notice = Suppression { alert, device, reason, until, to, resolved_at: Some(at), announced: true };
+                let (told, resolved_at) = (true, Some(at));
+                let notice = Suppression { alert, device, reason, until, to, told, resolved_at, announced: true };
                 self.suppress_notice(notice, later);
             }
         }
@@ -179,14 +194,14 @@ impl ZoneEvaluator<'_> {
             Blocked::Counted => self.evaluation.state.suppressed.count(1),
             // Who is told is decided when the block ends.
             Blocked::Named => {
-                self.suppress(alert, device, Wait { reason: SuppressionReason::Block, until, to: To::new() })
+                self.suppress(alert, device, Wait { reason: SuppressionReason::Block, until, to: To::new() }, false)
             }
         }
     }
 
-    fn suppress(&mut self, alert: Alert, device: &str, Wait { reason, until, to }: Wait) {
+    fn suppress(&mut self, alert: Alert, device: &str, Wait { reason, until, to }: Wait, told: bool) {
         let device = device.to_owned();
-        let suppression = Suppression { alert, device, reason, until, to, resolved_at: None, announced: false };
+        let suppression = Suppression { alert, device, reason, until, to, told, resolved_at: None, announced: false };
         self.evaluation.state.suppressed.add(suppression);
     }
 
@@ -206,6 +221,7 @@ impl ZoneEvaluator<'_> {
             Kind::Count | Kind::Reasons | Kind::Accumulate => return,
         };
         let Evaluation { state, messages, .. } = &mut *self.evaluation;
+        state.lives.reopen(&alert.rule, device, alert.at);
         // Without the resolved notice, the earlier alert still counts as announced.
         let earlier = match state.suppressed.supersede(&alert.rule, device, severity) {
             None => {
@@ -224,7 +240,6 @@ impl ZoneEvaluator<'_> {
             }
             Some(earlier) => earlier,
         };
-        self.evaluation.state.lives.reopen(&alert.rule, device, alert.at);
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
             Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => {
                 announced.get_or_insert(Box::new(earlier));
@@ -234,11 +249,20 @@ impl ZoneEvaluator<'_> {
         }
     }
 
-    /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force.
-    fn begin_life(&mut self, alert: &Alert, device: &str, settings: &Settings, to: &[String], raised: Timestamp) {
+    /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force. `is_known` is whether
+    /// another audience was told before.
+    fn begin_life(
+        &mut self,
+        alert: &Alert,
+        device: &str,
+        settings: &Settings,
+        to: &[String],
+        raised: Timestamp,
+        is_known: bool,
+    ) {
         if let Some(rule) = self.rules.rule(&alert.rule) {
             let life = AlertLife::new(alert, rule, device, to, Targets::from(settings), raised);
-            self.evaluation.state.lives.begin(life);
+            self.evaluation.state.lives.begin(life, is_known);
         }
     }
 

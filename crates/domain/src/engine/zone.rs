@@ -14,7 +14,7 @@ use crate::breach::Breach;
 use crate::display::presentable;
 use crate::location::Location;
 use crate::reading::{Reading, ReadingId};
-use crate::response::Response;
+use crate::response::{ReceivedResponse, Response};
 use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
@@ -91,19 +91,24 @@ impl ZoneEvaluator<'_> {
     /// Applies what people did: it answers the open alerts of the zone, and a finished cleaning ends what was measured before it.
     pub(super) fn respond(&mut self, response: &Response) {
         // The clock of its source can be ahead. Without the limit, no reading would be evaluated until then.
-        let latest = counts_at(response.at(), self.now);
-        let response = response.until(latest);
-        self.release(latest);
+        let known = |time: Timestamp| counts_at(Some(time), self.received);
+        let done = response.done.map(known);
+        let started = response.started.filter(|started| known(*started) == *started);
+        let response = Response { started, done, ..response.clone() };
+        let Some(at) = response.at() else { return };
+        self.release(at);
         let state = &mut self.evaluation.state;
         let rule_states = &state.rule_states;
         let still_breached = |rule: &str, device: &str| match rule_states.get(rule)?.get(device)? {
             RuleState::Threshold(ThresholdState::Firing { as_of, .. }) => Some(*as_of),
             _ => None,
         };
-        if state.lives.respond(&response, self.now, still_breached) && response.zone_name.is_some() {
+        let is_newest = state.cleaned.is_none_or(|cleaned| at >= cleaned);
+        if is_newest && response.zone_name.is_some() {
             state.zone_name.clone_from(&response.zone_name);
         }
-        if let Some(done) = response.done {
+        state.lives.respond(ReceivedResponse { received: self.received, response }, still_breached);
+        if let Some(done) = done {
             self.clean(done);
         }
     }

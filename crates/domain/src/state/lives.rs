@@ -16,8 +16,10 @@ pub const MOST_OPEN: usize = 200;
 const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
 /// How long alerts and responses wait until they are archived: a push that sends their messages has ended by then.
 const ARCHIVED_AFTER: SignedDuration = LEASE;
+/// Most alerts, and most responses, that wait to be archived.
+const MOST_FACTS: usize = 500;
 /// Most responses whose repeats are known.
-const MOST_RESPONSES: usize = 16;
+const MOST_RESPONSES: usize = 32;
 
 /// The open alerts of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,12 @@ impl Facts {
         self.alerts.is_empty() && self.responses.is_empty()
     }
 
+    /// Adds an alert. If it was not archived when it was raised, one line has all of it.
+    fn add(&mut self, life: AlertLife) {
+        self.alerts.retain(|known| known.alert != life.alert);
+        push_limited(&mut self.alerts, life);
+    }
+
     /// Adds those of another zone.
     pub fn append(&mut self, mut other: Self) {
         self.alerts.append(&mut other.alerts);
@@ -73,10 +81,12 @@ impl Lives {
         &self.open
     }
 
-    /// Begins the life of an alert. If one of its rule and device is open, that becomes worse, or goes to further audiences: people have to
-    /// come once.
-    pub fn begin(&mut self, new: AlertLife) {
-        if let Some(life) = self.open.iter_mut().find(|life| life.is_of(&new.rule, &new.device)) {
+    /// Begins the life of an alert. If it is open already, it becomes worse, or goes to further audiences: an alert that lasts is open
+    /// once for its rule and device. `is_known` begins none: another audience was told before.
+    pub fn begin(&mut self, new: AlertLife, is_known: bool) {
+        let is_same =
+            |life: &&mut AlertLife| life.alert == new.alert || new.kind.lasts() && life.is_of(&new.rule, &new.device);
+        if let Some(life) = self.open.iter_mut().find(is_same) {
             if new.severity > life.severity {
                 (life.severity, life.breach) = (new.severity, new.breach);
             }
@@ -88,8 +98,8 @@ impl Lives {
                 life.to.sort();
                 life.to.dedup();
             }
-        } else if self.open.len() < MOST_OPEN {
-            self.facts.alerts.push(new.clone());
+        } else if !is_known && self.open.len() < MOST_OPEN {
+            self.facts.add(new.clone());
             self.open.push(new);
         }
     }
@@ -114,7 +124,7 @@ impl Lives {
         if let Some(index) = self.facts.alerts.iter().position(is_it) {
             let mut life = AlertLife { end: None, ..self.facts.alerts.remove(index) };
             life.done.remove(&ResponseSource::Measured);
-            self.begin(life);
+            self.begin(life, false);
         }
     }
 
@@ -129,25 +139,19 @@ impl Lives {
         });
     }
 
-    /// Adds what people did, received at `now`, to the alerts that it is about. Done ends the alerts that no sensor can measure.
-    /// `still_breached` returns when a sensor measured a breach after it was done, for a rule and a device. A repeated response
-    /// changes nothing. Returns whether it is new.
-    pub fn respond(
-        &mut self,
-        response: &Response,
-        now: Timestamp,
-        still_breached: impl Fn(&str, &str) -> Option<Timestamp>,
-    ) -> bool {
-        let id = DedupWindow::fingerprint(&response.id());
+    /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached` returns
+    /// when a sensor last measured a worse breach, for a rule and a device. A repeated response changes nothing.
+    pub fn respond(&mut self, received: ReceivedResponse, still_breached: impl Fn(&str, &str) -> Option<Timestamp>) {
+        let id = DedupWindow::fingerprint(&received.response.id());
         if self.responses.contains(&id) {
-            return false;
+            return;
         }
         if self.responses.len() >= MOST_RESPONSES {
             self.responses.remove(0);
         }
         self.responses.push(id);
-        self.facts.responses.push(ReceivedResponse { received: now, response: response.clone() });
-        let Response { source, started, done, .. } = *response;
+        let Response { source, started, done, .. } = received.response;
+        push_limited(&mut self.facts.responses, received);
         for life in &mut self.open {
             life.respond(source, started, done);
             let breached = still_breached(&life.rule, &life.device).filter(|at| done.is_some_and(|done| *at > done));
@@ -159,7 +163,6 @@ impl Lives {
             let (at, _) = life.first_done().filter(|_| !life.kind.lasts())?;
             Some((at, EndReason::Done))
         });
-        true
     }
 
     /// Ends the alerts that nobody has answered for too long, and those whose rule is not `in_force`.
@@ -198,23 +201,29 @@ impl Lives {
 
     /// Ends the open alerts for which `end` returns when and why. Returns whether there is one.
     fn end(&mut self, mut end: impl FnMut(&mut AlertLife) -> Option<(Timestamp, EndReason)>) -> bool {
-        let alerts = &mut self.facts.alerts;
         let before = self.open.len();
         self.open.retain_mut(|life| {
             let Some((at, reason)) = end(life) else { return true };
             life.end = Some(LifeEnd { at, reason });
-            // If it was not archived when it was raised, one line has all of it.
-            alerts.retain(|known| known.alert != life.alert);
-            alerts.push(life.clone());
+            self.facts.add(life.clone());
             false
         });
         self.open.len() < before
     }
 }
 
+/// Adds an element. Of too many, the oldest is lost: a document that is too large could not be written any more.
+fn push_limited<T>(all: &mut Vec<T>, new: T) {
+    if all.len() >= MOST_FACTS {
+        all.remove(0);
+    }
+    all.push(new);
+}
+
 /// When an alert expires: nobody answered, or people said that they were done, and the sensor measures nothing.
 fn expires(life: &AlertLife) -> Option<Timestamp> {
     let answered = life.done.values().max().copied();
-    let from = if life.kind.lasts() { answered? } else { life.raised };
+    let is_measured = life.contradiction.as_ref().map(|found| found.at) > answered;
+    let from = if life.kind.lasts() { answered.filter(|_| !is_measured)? } else { life.raised };
     from.checked_add(LONGEST_UNANSWERED).ok()
 }

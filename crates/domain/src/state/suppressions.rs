@@ -24,6 +24,9 @@ pub struct Suppression {
     /// The ids of the audiences that were not told; empty for all.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub to: Vec<String>,
+    /// Whether another audience was told about it before.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub told: bool,
     /// When the alert was resolved; `None` while it lasts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolved_at: Option<Timestamp>,
@@ -235,7 +238,7 @@ mod tests {
     fn of(rule: &str, device: &str, at: i64, reason: SuppressionReason, until: i64) -> Suppression {
         let alert = alert(rule, Severity::Medium, at);
         let (device, until) = (device.to_owned(), minute(until));
-        Suppression { alert, device, reason, until, to: Vec::new(), resolved_at: None, announced: false }
+        Suppression { alert, device, reason, until, to: Vec::new(), told: false, resolved_at: None, announced: false }
     }
 
     /// The resolved notice of a sent alert.

@@ -94,7 +94,7 @@ fn simulate(rules: &RuleSet, begin: Timestamp) {
         };
         state = commit(evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at));
         if minute == 1 {
-            state = commit(respond(rules, state, &[&Response::reported("zone", at)], at));
+            state = commit(respond(rules, state, &[&Response::reported("zone", at)], at, at));
         }
     }
     for _ in 0..3 {

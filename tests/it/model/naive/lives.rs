@@ -13,7 +13,7 @@ use crate::model::worlds::Responded;
 
 const DAY: i64 = 24 * 60;
 /// Repeats of this many responses are known.
-const KNOWN_RESPONSES: usize = 16;
+const KNOWN_RESPONSES: usize = 32;
 
 /// An alert from its first message to its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +40,16 @@ impl NaiveEngine<'_> {
         self.unarchived.push(index);
     }
 
-    /// These audiences are told about an alert, from `raised` on.
-    pub(super) fn tell(&mut self, alert: &ModelAlert, to: &[usize], raised: i64) {
+    /// These audiences are told about an alert, from `raised` on. Others can know of it.
+    pub(super) fn tell(&mut self, alert: &ModelAlert, to: &[usize], raised: i64, is_known: bool) {
         let ModelAlert { rule, device, at, severity, .. } = *alert;
-        let Some(open) = self.open_life(rule, device) else {
+        let lasts = matches!(self.world.rules[rule].kind, Kind::Threshold | Kind::Silence);
+        let is_same =
+            |life: &ModelLife| (life.rule, life.device, life.end) == (rule, device, None) && (lasts || life.at == at);
+        let Some(open) = self.lives.iter().position(is_same) else {
+            if is_known {
+                return;
+            }
             let (to, done) = (to.to_vec(), BTreeMap::new());
             let (started, contradicted, end) = (None, None, None);
             let life = ModelLife { rule, device, at, raised, severity, to, started, done, contradicted, end };
@@ -96,12 +102,13 @@ impl NaiveEngine<'_> {
         }
     }
 
-    /// Returns what people did as of now: no time is more than 5 minutes ahead.
-    pub(super) fn capped(&self, Responded { source, started, done }: Responded) -> (i64, Responded) {
-        let at = done.or(started).unwrap();
-        let latest = if at > self.now + 5 { self.now } else { at };
-        let cap = |time: Option<i64>| time.map(|time| time.min(latest));
-        (latest, Responded { source, started: cap(started), done: cap(done) })
+    /// Returns what people did as of now: they are not done more than 5 minutes ahead, and have not begun then. `None` if nothing is
+    /// left.
+    pub(super) fn capped(&self, Responded { source, started, done }: Responded) -> Option<(i64, Responded)> {
+        let is_ahead = |time: i64| time > self.now + 5;
+        let done = done.map(|done| if is_ahead(done) { self.now } else { done });
+        let started = started.filter(|started| !is_ahead(*started));
+        Some((done.or(started)?, Responded { source, started, done }))
     }
 
     /// Applies what people did to the open alerts, before the cleaning changes the rules.
@@ -145,7 +152,9 @@ impl NaiveEngine<'_> {
         for index in 0..self.lives.len() {
             let life = &self.lives[index];
             let lasts = matches!(self.world.rules[life.rule].kind, Kind::Threshold | Kind::Silence);
-            let from = if lasts { life.done.values().max().copied() } else { Some(life.raised) };
+            let answered =
+                life.done.values().max().copied().filter(|done| life.contradicted.is_none_or(|at| at <= *done));
+            let from = if lasts { answered } else { Some(life.raised) };
             if let Some(from) = from.filter(|from| life.end.is_none() && from + DAY <= self.now) {
                 self.end_life(index, from + DAY, EndReason::Expired);
                 self.features.insert(Feature::Expired);

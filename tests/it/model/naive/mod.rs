@@ -129,7 +129,7 @@ impl<'w> NaiveEngine<'w> {
                 sent
             }
             EventKind::Responded(responded) => {
-                let (at, responded) = self.capped(*responded);
+                let Some((at, responded)) = self.capped(*responded) else { return Vec::new() };
                 let mut sent = self.release(at);
                 self.respond(responded);
                 if let Some(done) = responded.done {
