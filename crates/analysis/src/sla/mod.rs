@@ -68,7 +68,8 @@ pub struct SlaScope {
 /// Response times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlaReport {
-    /// SHA-256 of the version of the definitions, the scope, and the alerts with their answers: the same digest, the same numbers.
+    /// SHA-256 of the version of the definitions, the scope, and the alerts with their answers and results: the same digest, the same
+    /// numbers.
     pub digest: Digest,
     /// What the numbers mean.
     pub definitions: &'static [&'static str],
@@ -112,11 +113,11 @@ pub fn report(
         }
     }
     lives.sort_by_key(|life| (life.raised, life.alert));
-    let digest = digest(&scope, &lives)?;
     let counted = lives.len();
     lives.retain(|life| life.end.is_none_or(|end| end.reason != EndReason::Withdrawn));
     let withdrawn = counted - lives.len();
     let alerts: Vec<_> = lives.into_iter().map(|life| TimedAlert::new(life, scope.as_of, names)).collect();
+    let digest = digest(&scope, &alerts, names)?;
     let mut worst: Vec<usize> = (0..alerts.len()).collect();
     worst.sort_by_key(|index| Reverse(alerts[*index].resolution.seconds));
     worst.truncate(WORST);
@@ -167,8 +168,9 @@ impl SlaScope {
     }
 }
 
-/// The digest of the inputs, as JSON lines in the order of their text.
-fn digest(scope: &SlaScope, lives: &[AlertLife]) -> serde_json::Result<Digest> {
+/// The digest of the definitions, the scope and each alert with its site, its answers and whether it met its targets, as JSON lines
+/// in the order of their text. The time of the report is not in it.
+fn digest(scope: &SlaScope, alerts: &[TimedAlert], names: &Names) -> serde_json::Result<Digest> {
     let sorted = |ids: &[String]| {
         let mut ids = ids.to_vec();
         ids.sort();
@@ -176,9 +178,11 @@ fn digest(scope: &SlaScope, lives: &[AlertLife]) -> serde_json::Result<Digest> {
         ids
     };
     let [sites, zones, rules] = [&scope.sites, &scope.zones, &scope.rules].map(|ids| sorted(ids));
-    let scope = SlaScope { sites, zones, rules, ..*scope };
-    let mut lines: Vec<String> = lives.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    lines.push(serde_json::to_string(&(VERSION, scope))?);
+    let line = |TimedAlert { life, reaction, resolution, .. }: &TimedAlert| {
+        serde_json::to_string(&(life, tables::site(life, names), reaction.within, resolution.within))
+    };
+    let mut lines: Vec<String> = alerts.iter().map(line).collect::<Result<_, _>>()?;
+    lines.push(serde_json::to_string(&(VERSION, scope.since, scope.until, sites, zones, rules))?);
     lines.sort();
     Ok(Digest::of(lines.join("\n").as_bytes()))
 }

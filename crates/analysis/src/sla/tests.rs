@@ -245,10 +245,16 @@ fn the_digest_is_of_alerts_answers_and_scope() {
         digest(&alerts, &[done("lobby", 30)], zones(&["lobby"])),
         digest(&alerts, &[done("lobby", 29)], zones(&["lobby", "gym"])),
         digest(&alerts[..1], &[done("lobby", 30)], zones(&["lobby", "gym"])),
-        digest(&alerts, &[done("lobby", 30)], SlaScope { as_of: at(601), ..zones(&["lobby", "gym"]) }),
+        digest(&alerts, &[done("lobby", 30)], SlaScope { until: Some(at(500)), ..zones(&["lobby", "gym"]) }),
     ];
     assert!(others.iter().all(|other| *other != first));
     assert_eq!(others.into_iter().collect::<BTreeSet<_>>().len(), 4);
+    let later = SlaScope { as_of: at(601), ..zones(&["lobby", "gym"]) };
+    assert_eq!(digest(&alerts, &[done("lobby", 30)], later), first, "a later report about the same");
+    // An open alert misses its target once more time has passed.
+    let target = [life(1, 0, &json!({ "clean_within": "1h" }))];
+    let as_of = |minute| digest(&target, &[], SlaScope { as_of: at(minute), ..scope() });
+    assert_eq!((as_of(10) == as_of(59), as_of(59) == as_of(61), as_of(61) == as_of(600)), (true, false, true));
 }
 
 #[test]
