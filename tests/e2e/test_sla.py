@@ -64,7 +64,8 @@ def seconds(alert, responses, kinds):
     """The seconds until the first answer of these kinds."""
     moment = datetime.datetime.fromisoformat
     end = moment(alert["end"]["at"]) if "end" in alert else datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
-    of_zone = [response for response in responses if response["zone"] == alert["location"]["zone"] and alert.get("answerable", True)]
+    answers = responses if alert.get("answerable", True) else []
+    of_zone = [response for response in answers if response["zone"] == alert["location"]["zone"]]
     times = [moment(response[kind]) for response in of_zone for kind in kinds if kind in response]
     times = [time for time in times if moment(alert["at"]) <= time <= end]
     # What the sensor measured is in the alert only.

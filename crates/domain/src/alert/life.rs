@@ -160,8 +160,8 @@ impl AlertLife {
         self.done.iter().map(|(source, at)| (*at, *source)).min()
     }
 
-    /// Adds what people did in the zone, if it is about this alert: people can answer it, not before the alert, and not after its end.
-    /// The earliest times count, so that the order of the responses does not matter.
+    /// Adds what people did in the zone, if people can answer the alert, and neither before it nor after its end. The earliest times
+    /// count, so that the order of the responses does not matter.
     pub fn respond(&mut self, source: ResponseSource, started: Option<Timestamp>, done: Option<Timestamp>) {
         let end = self.end.map(|end| end.at);
         let is_about = |time: &Timestamp| self.answerable && *time >= self.at && end.is_none_or(|end| *time <= end);
