@@ -130,14 +130,10 @@ impl<R: CredentialReader> CachedCredentials<R> {
     /// Reads the credentials now. What is wrong is logged.
     async fn read(&self, refresh: &mut CredentialsRefresh, now: Timestamp) {
         refresh.last_read = Some(now);
-        let stored = match self.reader.read().await {
-            Ok(stored) => stored,
-            Err(error) => {
-                let error = chain(&error);
-                tracing::warn!(error, "credentials not read; the last ones stay in force, if any");
-                return;
-            }
-        };
+        let stored = self.reader.read().await.inspect_err(|error| {
+            tracing::warn!(error = chain(error), "credentials not read; the last ones stay in force, if any");
+        });
+        let Ok(stored) = stored else { return };
         if refresh.version.as_ref() != Some(&stored.version) {
             let (accepted, version) = (AcceptedCredentials::parse(&stored), stored.version);
             refresh.is_accepted = accepted.is_ok();

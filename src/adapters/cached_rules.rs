@@ -163,13 +163,10 @@ impl<R: RuleReader> CachedRules<R> {
     /// Puts the accepted copy in force if the file was not accepted since the start. If there is no copy, the built-in rules are in
     /// force if the file `is_invalid`; if the file cannot be read, nothing changes. If the copy cannot be read, nothing changes either.
     async fn fall_back(&self, is_invalid: bool) {
-        let copy = match self.reader.read_accepted().await {
-            Ok(copy) => copy,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "accepted copy of the rules not read");
-                return;
-            }
-        };
+        let copy = self.reader.read_accepted().await;
+        let copy =
+            copy.inspect_err(|error| tracing::warn!(error = chain(error), "accepted copy of the rules not read"));
+        let Ok(copy) = copy else { return };
         match copy.and_then(|bytes| read_rules(self.reader.name(), &bytes).ok()) {
             Some(rules) => {
                 tracing::warn!("accepted copy of the rules in force");

@@ -9,15 +9,10 @@ use crate::ingest::ports::{RawStore, Stored, UnavailableError};
 /// durable there, for the queue's retention period, and is stored under the same key later.
 #[derive(Clone, Debug)]
 pub struct StoreWithFallback<S, Q> {
-    store: S,
-    queue: Q,
-}
-
-impl<S, Q> StoreWithFallback<S, Q> {
-    /// Combines a store and its queue.
-    pub fn new(store: S, queue: Q) -> Self {
-        Self { store, queue }
-    }
+    /// The store.
+    pub store: S,
+    /// Its queue.
+    pub queue: Q,
 }
 
 #[async_trait]

@@ -32,15 +32,17 @@ async fn main() -> Result<(), Error> {
     let trust = if config::names_certificates() { Trust::Machine } else { Trust::Mozilla };
     let sdk = aws::config(trust).await?;
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone());
+    let rules = BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone() };
     let rules = CachedRules::new(rules, aws::rules::REFRESH_INTERVAL);
-    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn)
-        .with_signing_key(config.signing_key_secret_arn);
-    let credentials = CachedCredentials::new(secret);
-    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
-    let bucket = S3RawStore::new(s3, config.raw_bucket);
-    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
-    let objects = StoreWithFallback::new(bucket.clone(), queue);
+    let credentials = CachedCredentials::new(SecretReader {
+        client: aws_sdk_secretsmanager::Client::new(&sdk),
+        credentials: config.credentials_secret_arn,
+        signing_key: config.signing_key_secret_arn,
+    });
+    let publisher = SnsPublisher { client: aws_sdk_sns::Client::new(&sdk), topic_arn: config.alert_topic_arn };
+    let bucket = S3RawStore { client: s3, bucket: config.raw_bucket };
+    let queue = SqsFallbackQueue { client: aws_sdk_sqs::Client::new(&sdk), url: config.retry_queue_url };
+    let objects = StoreWithFallback { store: bucket.clone(), queue };
 
     // Rules, credentials and connections are loaded before the first request, while Lambda gives a whole processor. A failure
     // is logged, and retried when they are needed.
@@ -75,7 +77,7 @@ async fn main() -> Result<(), Error> {
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, authenticator));
-    let heartbeat = Arc::new(config.heartbeat_url.map(|url| Heartbeat::new(trust, url)));
+    let heartbeat = Arc::new(config.heartbeat_url.map(|url| Heartbeat { trust, url }));
     lambda::run(|event, invocation| {
         let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));
         async move {

@@ -27,7 +27,7 @@ const LONGEST_NAME: usize = 64;
 /// Authenticates requests by the enabled auth methods.
 pub struct Authenticator {
     credentials: Box<dyn CredentialSource>,
-    auth_methods: AuthMethods,
+    pub(super) auth_methods: AuthMethods,
     public_host: Option<String>,
     hash_permits: Arc<Semaphore>,
     login_limit: LoginLimit,
@@ -109,11 +109,6 @@ impl Authenticator {
     pub fn with_public_host(mut self, host: Option<String>) -> Self {
         self.public_host = host;
         self
-    }
-
-    /// The enabled auth methods.
-    pub fn auth_methods(&self) -> AuthMethods {
-        self.auth_methods
     }
 
     /// Authenticates a client by password or token and returns its name.

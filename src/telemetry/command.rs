@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::catalogue::{MEASURED, METRICS, MetricKind};
-use super::{LogFields, Verbosity};
+use super::{Verbosity, fields};
 
 /// The prefix of each name.
 const PREFIX: &str = "smartclean_push";
@@ -102,9 +102,7 @@ impl MetricsRegistry {
 impl<S: Subscriber> Layer<S> for MetricsRegistry {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == MEASURED {
-            let mut fields = LogFields::default();
-            event.record(&mut fields);
-            for (name, value) in fields.0 {
+            for (name, value) in fields(event) {
                 if let Some(value) = value.as_f64() {
                     self.record(&name, value);
                 }

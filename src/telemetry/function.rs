@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::catalogue::{MEASURED, metric};
-use super::{LogFields, Verbosity};
+use super::{Verbosity, fields};
 
 /// Logs JSON lines to standard output. Lines with measurements are written at any verbosity. Of a panic only the source location is
 /// logged, because the message may quote input. Does nothing if logging is set up already. Without a `namespace` there are no
@@ -44,9 +44,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let mut fields = LogFields::default();
-        event.record(&mut fields);
-        let LogFields(mut line) = fields;
+        let mut line = fields(event);
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         if event.metadata().target() == MEASURED {
             // CloudWatch bills a metric for each hour with values, and each byte of a line. Most numbers are rarely other than 0.

@@ -18,12 +18,10 @@ pub mod command;
 #[cfg(feature = "function")]
 pub mod function;
 
-use std::fmt::Debug;
-
 use serde_json::{Map, Value};
-use tracing::Level;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level};
+use tracing_serde::fields::AsMap as _;
 use tracing_subscriber::filter::Targets;
 
 pub use self::catalogue::{MEASURED, METRICS, MetricDefinition, MetricKind, metric};
@@ -57,39 +55,12 @@ impl Verbosity {
     }
 }
 
-/// The fields of a log line.
-#[derive(Default)]
-struct LogFields(Map<String, Value>);
-
-impl LogFields {
-    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for LogFields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.insert(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.insert(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.insert(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.insert(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.insert(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.insert(field, format!("{value:?}"));
+/// The fields of a log event.
+fn fields(event: &Event<'_>) -> Map<String, Value> {
+    match serde_json::to_value(event.field_map()) {
+        Ok(Value::Object(fields)) => fields,
+        // Cannot happen: fields are an object.
+        _ => Map::new(),
     }
 }
 

@@ -65,7 +65,7 @@ impl WithFallback {
     fn new() -> Self {
         let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
         let queue = Queue::default();
-        let world = World::new().with_store(StoreWithFallback::new(store.clone(), queue.clone()));
+        let world = World::new().with_store(StoreWithFallback { store: store.clone(), queue: queue.clone() });
         let ingest = world.with_state(state.clone()).with_publisher(publisher.clone()).ingest();
         Self { store, state, publisher, queue, ingest }
     }

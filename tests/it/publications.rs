@@ -62,7 +62,7 @@ pub(crate) struct WithFallback {
 impl WithFallback {
     pub(crate) fn new() -> Self {
         let (store, publisher, queue) = (MemoryStore::default(), MemoryPublisher::default(), Queue::default());
-        let fallback = StoreWithFallback::new(store.clone(), queue.clone());
+        let fallback = StoreWithFallback { store: store.clone(), queue: queue.clone() };
         let app = World::new().with_store(fallback).with_publisher(publisher.clone()).app();
         Self { store, publisher, queue, app }
     }

@@ -1,7 +1,7 @@
 //! Numbers, rates and times in words.
 
 use indicatif::HumanCount;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use domain::device::Unit;
 use domain::time::LocalZone;
@@ -65,6 +65,16 @@ pub(crate) fn zone_name(zone: &LocalZone) -> String {
     zone.local_time(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
+/// Parses an interval from a second to a day: "30s", "5m", "1h".
+///
+/// # Errors
+/// What is expected, if `text` is anything else.
+pub fn interval(text: &str) -> Result<SignedDuration, &'static str> {
+    let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
+    let interval = text.parse().ok().filter(|interval| (least..=most).contains(interval));
+    interval.ok_or("a time such as 30s, 5m or 1h, from a second to a day")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +106,11 @@ mod tests {
         assert_eq!(moment(&singapore, at), "Tue 3 Mar 2026, 02:05");
         assert_eq!(moment(&LocalZone::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
         assert_eq!((zone_name(&singapore), zone_name(&LocalZone::default())), ("Asia/Singapore".into(), "UTC".into()));
+    }
+
+    #[test]
+    fn intervals_are_from_a_second_to_a_day() {
+        assert_eq!(interval("30s"), Ok(SignedDuration::from_secs(30)));
+        assert!(["0s", "2d", "5", ""].iter().all(|wrong| interval(wrong).is_err()));
     }
 }

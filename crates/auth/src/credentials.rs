@@ -52,7 +52,8 @@ pub struct Credentials {
     passwords: Vec<Password>,
     /// The first one signs.
     signing_keys: Vec<Secret>,
-    event_hub_keys: Vec<(String, Secret)>,
+    /// The Event Hubs keys with their names. After a rotation a name can occur twice.
+    pub(super) event_hub_keys: Vec<(String, Secret)>,
     /// Secrets that the rules name.
     secrets: BTreeMap<String, Secret>,
 }
@@ -194,12 +195,6 @@ impl Credentials {
         &self.signing_keys
     }
 
-    /// The Event Hubs keys with their names. After a rotation a name can occur twice.
-    #[must_use]
-    pub fn event_hub_keys(&self) -> &[(String, Secret)] {
-        &self.event_hub_keys
-    }
-
     /// A secret that the rules name, such as the password of an SMTP server.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&Secret> {
@@ -327,7 +322,7 @@ mod tests {
     fn event_hub_keys_need_no_client() {
         let known = Credentials::parse(r#"{"event_hub_keys":{"send":"a2V5"}}"#).unwrap();
         assert!(known.clients().is_empty());
-        assert_eq!(known.event_hub_keys()[0].0, "send");
+        assert_eq!(known.event_hub_keys[0].0, "send");
     }
 
     #[test]
@@ -343,7 +338,7 @@ mod tests {
         let passwords: Vec<_> = both.clients().iter().map(|client| client.password.expose()).collect();
         assert_eq!(passwords, ["n", "o"]);
         assert_eq!(both.signing_keys()[0].expose(), "n".repeat(32));
-        assert_eq!((both.signing_keys().len(), both.event_hub_keys().len()), (2, 2));
+        assert_eq!((both.signing_keys().len(), both.event_hub_keys.len()), (2, 2));
         let own = both.with_signing_keys([Secret::new("x".repeat(32))]).unwrap();
         assert_eq!((own.signing_keys()[0].expose(), own.signing_keys().len()), ("x".repeat(32).as_str(), 3));
     }

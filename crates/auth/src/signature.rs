@@ -90,7 +90,7 @@ impl Credentials {
     }
 
     fn keys_named(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.event_hub_keys().iter().filter(move |(key_name, _)| key_name == name).map(|(_, key)| key.expose())
+        self.event_hub_keys.iter().filter(move |(key_name, _)| key_name == name).map(|(_, key)| key.expose())
     }
 }
 

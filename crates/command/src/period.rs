@@ -1,10 +1,10 @@
-//! Reads periods, moments and intervals from the command line.
+//! Reads periods and moments from the command line.
 
 use clap::Args;
 use history::Period;
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::Failure;
 
@@ -46,13 +46,6 @@ pub(super) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     zone.to_timestamp(local).map_err(|error| error.to_string())
 }
 
-/// Reads an interval from a second to a day.
-pub(super) fn interval(text: &str) -> Result<SignedDuration, &'static str> {
-    let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
-    let interval = text.parse().ok().filter(|interval| (least..=most).contains(interval));
-    interval.ok_or("a time such as 30s, 5m or 1h, from a second to a day")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,11 +71,5 @@ mod tests {
         for text in ["", "yesterday", "2026-13-01", "08:00", "2026-11"] {
             assert!(moment_in_utc(text).unwrap_err().contains("2026-11-01T08:00+08:00"), "{text}");
         }
-    }
-
-    #[test]
-    fn intervals_are_from_a_second_to_a_day() {
-        assert_eq!(interval("30s"), Ok(SignedDuration::from_secs(30)));
-        assert!(["0s", "2d", "5", ""].iter().all(|wrong| interval(wrong).is_err()));
     }
 }

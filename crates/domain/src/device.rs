@@ -188,9 +188,10 @@ const fn tenths(metric: Metric) -> Metric {
     Metric { encoding: WireEncoding::Tenths, ..metric }
 }
 
-// Ranges of sensors, in the metric's unit. They find values that mean "no value", such as -1, 255 and 65,535. They are wide, so that
-// they hide nothing that happens in a room. The source of each is the vendor's pages, a data sheet, or a physical bound. The vendor
-// does not name its sensors, so a data sheet is of a similar one. "Own choice" has no source.
+// Ranges of sensors, in the metric's unit: those of several metrics here, others in the table. They find values that mean "no value",
+// such as -1, 255 and 65,535. They are wide, so that they hide nothing that happens in a room. The source of each is the vendor's
+// pages, a data sheet, or a physical bound. The vendor does not name its sensors, so a data sheet is of a similar one. "Own choice"
+// has no source.
 
 /// Yes or no. Vendor: 0 or 1.
 const FLAG: RangeInclusive<f64> = 0.0..=1.0;
@@ -200,19 +201,10 @@ const PERCENT: RangeInclusive<f64> = 0.0..=100.0;
 const PEOPLE: RangeInclusive<f64> = 0.0..=50_000.0;
 /// Millivolts of a battery. Own choice: nearly empty for any radio, and above four fresh 1.5 V cells.
 const BATTERY: RangeInclusive<f64> = 1_000.0..=7_000.0;
-/// Millimetres in a dispenser or a bin. Own choice: above the 4 m of ultrasonic sensors (HC-SR04).
-const REACH: RangeInclusive<f64> = 0.0..=4_500.0;
-/// Signal strength in dBm. Above: physical bound, 0 dBm is the power of a transmitter. Below: data sheet of the Semtech SX1276
-/// (rev. 7), sensitivity down to -148 dBm.
-const RECEPTION: RangeInclusive<f64> = -150.0..=0.0;
 /// Ammonia and alcohol in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): ammonia 1 to 500 ppm, ethanol 10 to 500 ppm.
 const GAS: RangeInclusive<f64> = 0.0..=500.0;
-/// Nitrogen dioxide in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): 0.05 to 10 ppm.
-const NO2: RangeInclusive<f64> = 0.0..=10.0;
 /// A forecast of a gas, as far as [`GAS`]. Own choice: it may fall below nothing.
 const GAS_FORECAST: RangeInclusive<f64> = -500.0..=500.0;
-/// A forecast of nitrogen dioxide, as far as [`NO2`]. Own choice: it may fall below nothing.
-const NO2_FORECAST: RangeInclusive<f64> = -10.0..=10.0;
 /// A z-score. Own choice: that of one of n values is at most (n − 1)/√n, and 1,000 needs two years of values a minute apart.
 const Z_SCORE: RangeInclusive<f64> = -1_000.0..=1_000.0;
 /// Temperature in °C. Data sheet of the Sensirion SHT4x (version 1): -40 to 125 °C.
@@ -221,29 +213,16 @@ const TEMPERATURE: RangeInclusive<f64> = -40.0..=125.0;
 const ANGLE: RangeInclusive<f64> = -180.0..=180.0;
 /// Dust in µg/m³. Own choice: five times the 1,000 µg/m³ of the Sensirion SPS30's data sheet, because smoke is worse.
 const PARTICLES: RangeInclusive<f64> = 0.0..=5_000.0;
-/// Light in levels from 0. Own choice: the vendor documents levels up to 3, and the device may have two more.
-const LIGHT: RangeInclusive<f64> = 0.0..=5.0;
-/// Ammonia in ppb. Own choice: 50 ppm, at which nobody stays in a room.
-const AMMONIA_PPB: RangeInclusive<f64> = 0.0..=50_000.0;
-/// Index of air quality. Vendor: 1 to 500; Bosch's software for the BME680, which makes it, begins at 0.
-const AIR_QUALITY: RangeInclusive<f64> = 0.0..=500.0;
-/// Temperature in °C. Own choice: -40 to 85 °C, the range in which a Bosch BME680 works; not checked with its data sheet.
-const TEMPERATURE_LITE: RangeInclusive<f64> = -40.0..=85.0;
-/// Carbon dioxide in ppm. Data sheet of the Sensirion SCD30 (version 1.0): 0 to 40,000 ppm.
-const CARBON_DIOXIDE: RangeInclusive<f64> = 0.0..=40_000.0;
-/// Formaldehyde in mg/m³. Own choice: 10 ppm, a hundred times what is allowed in a room.
-const FORMALDEHYDE: RangeInclusive<f64> = 0.0..=12.0;
-/// Volatile organic compounds in mg/m³. Sensirion SGP30: up to 60,000 ppb, of isobutylene 138 mg/m³.
-const VOLATILE: RangeInclusive<f64> = 0.0..=138.0;
-/// Air pressure in hPa. ST LPS22HB: 260 to 1,260 hPa.
-const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
 const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Flag, FLAG));
 const OCCUPIED_AS_ZERO: Metric = Metric { encoding: WireEncoding::Inverted, ..OCCUPIED };
 const BATTERY_PERCENT: Metric = of_device(metric("batt", "battery", Percent, PERCENT));
-const SIGNAL: Metric = of_device(metric("rssi", "signal strength", DecibelMilliwatt, RECEPTION));
-const DISTANCE: Metric = metric("d", "distance", Millimetre, REACH);
+/// Signal strength. Above: physical bound, 0 dBm is the power of a transmitter. Below: data sheet of the Semtech SX1276 (rev. 7),
+/// sensitivity down to -148 dBm.
+const SIGNAL: Metric = of_device(metric("rssi", "signal strength", DecibelMilliwatt, -150.0..=0.0));
+/// The distance in a dispenser or a bin. Own choice: above the 4 m of ultrasonic sensors (HC-SR04).
+const DISTANCE: Metric = metric("d", "distance", Millimetre, 0.0..=4_500.0);
 
 /// Every documented type, in the vendor's order.
 pub static DEVICE_TYPES: [DeviceType; 16] = [
@@ -286,9 +265,11 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
             metric("alc", "alcohol vapour", Ppm, GAS),
             metric("alc_zscore", "unusual alcohol vapour, z-score", One, Z_SCORE),
             metric("alc_expected", "expected alcohol vapour", Ppm, GAS_FORECAST),
-            metric("no2", "nitrogen dioxide", Ppm, NO2),
+            // Data sheet of the SGX MiCS-6814 (1143 rev. 8): 0.05 to 10 ppm.
+            metric("no2", "nitrogen dioxide", Ppm, 0.0..=10.0),
             metric("no2_zscore", "unusual nitrogen dioxide, z-score", One, Z_SCORE),
-            metric("no2_expected", "expected nitrogen dioxide", Ppm, NO2_FORECAST),
+            // As far as nitrogen dioxide. Own choice: a forecast may fall below nothing.
+            metric("no2_expected", "expected nitrogen dioxide", Ppm, -10.0..=10.0),
             SIGNAL,
         ],
     ),
@@ -296,25 +277,33 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
         "ODRDTR_BATT_V1",
         "air quality sensor lite",
         &[
-            metric("amm", "ammonia", Ppb, AMMONIA_PPB),
-            metric("aqi", "air quality index", One, AIR_QUALITY),
+            // Own choice: 50 ppm, at which nobody stays in a room.
+            metric("amm", "ammonia", Ppb, 0.0..=50_000.0),
+            // Vendor: 1 to 500; Bosch's software for the BME680, which makes it, begins at 0.
+            metric("aqi", "air quality index", One, 0.0..=500.0),
             tenths(metric("rh", "humidity", Percent, PERCENT)),
-            tenths(metric("temp", "temperature", Celsius, TEMPERATURE_LITE)),
+            // Own choice: the range in which a Bosch BME680 works; not checked with its data sheet.
+            tenths(metric("temp", "temperature", Celsius, -40.0..=85.0)),
         ],
     ),
     device(
         "ODRDTR_10_IN_1",
         "air quality sensor 10-in-1",
         &[
-            metric("co2", "carbon dioxide", Ppm, CARBON_DIOXIDE),
-            metric("hcho", "formaldehyde", MilligramsPerCubicMetre, FORMALDEHYDE),
-            metric("tvoc", "volatile organic compounds", MilligramsPerCubicMetre, VOLATILE),
+            // Data sheet of the Sensirion SCD30 (version 1.0): 0 to 40,000 ppm.
+            metric("co2", "carbon dioxide", Ppm, 0.0..=40_000.0),
+            // Own choice: 10 ppm, a hundred times what is allowed in a room.
+            metric("hcho", "formaldehyde", MilligramsPerCubicMetre, 0.0..=12.0),
+            // Sensirion SGP30: up to 60,000 ppb, of isobutylene 138 mg/m³.
+            metric("tvoc", "volatile organic compounds", MilligramsPerCubicMetre, 0.0..=138.0),
             spelled(&["pm_2.5", "pm_25"], metric("pm_2.5", "fine dust PM2.5", MicrogramsPerCubicMetre, PARTICLES)),
             metric("pm_10", "dust PM10", MicrogramsPerCubicMetre, PARTICLES),
-            metric("pressure", "air pressure", Hectopascal, PRESSURE),
+            // ST LPS22HB: 260 to 1,260 hPa.
+            metric("pressure", "air pressure", Hectopascal, 260.0..=1_260.0),
             metric("temperature", "temperature", Celsius, TEMPERATURE),
             metric("humidity", "humidity", Percent, PERCENT),
-            metric("light_level", "light level", One, LIGHT),
+            // Levels from 0. Own choice: the vendor documents levels up to 3, and the device may have two more.
+            metric("light_level", "light level", One, 0.0..=5.0),
             metric("pir_trigger", "motion", Flag, FLAG),
         ],
     ),

@@ -29,7 +29,8 @@ pub(super) struct EmailContent {
 /// An email as an HTML page that loads nothing. Only a channel that can send it makes the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HtmlEmail {
-    language: String,
+    /// The language of the email.
+    pub language: String,
     subject: String,
     /// The severity, "ok" or "notice".
     mark: &'static str,
@@ -56,12 +57,6 @@ impl EmailContent {
 }
 
 impl HtmlEmail {
-    /// The language of the email.
-    #[must_use]
-    pub fn language(&self) -> &str {
-        &self.language
-    }
-
     /// The page.
     #[must_use]
     pub fn page(&self) -> String {

@@ -14,17 +14,13 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls one URL. The URL is a secret: anybody who knows it can keep the alarm silent.
 pub struct Heartbeat {
-    trust: Trust,
-    url: Uri,
+    /// The root certificates.
+    pub trust: Trust,
+    /// The URL.
+    pub url: Uri,
 }
 
 impl Heartbeat {
-    /// Creates a heartbeat for `url`. `trust` selects the root certificates.
-    #[must_use]
-    pub fn new(trust: Trust, url: Uri) -> Self {
-        Self { trust, url }
-    }
-
     /// Calls the URL once. A failure is only logged: the next sweep calls again.
     pub async fn send(&self) {
         match tokio::time::timeout(HEARTBEAT_TIMEOUT, self.call()).await {

@@ -23,17 +23,13 @@ const NOT_SAVED: &str = "the accepted rules could not be saved";
 /// Reads the rules file from a bucket, and saves the accepted copy beside it.
 #[derive(Clone, Debug)]
 pub struct BucketRules {
-    client: Client,
-    bucket: String,
+    /// The client of S3.
+    pub client: Client,
+    /// The name of the bucket.
+    pub bucket: String,
 }
 
 impl BucketRules {
-    /// Uses the rules file of `bucket`.
-    #[must_use]
-    pub fn new(client: Client, bucket: String) -> Self {
-        Self { client, bucket }
-    }
-
     async fn get(&self, key: &str, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
         let get = self.client.get_object().bucket(&self.bucket).key(key);
         let response = match get.set_if_none_match(known.map(ToOwned::to_owned)).send().await {

@@ -24,17 +24,13 @@ const NOT_READ: &str = "the raw store did not return the object";
 /// Stores raw objects in a bucket, each written once: `If-None-Match: *`.
 #[derive(Clone, Debug)]
 pub struct S3RawStore {
-    client: Client,
-    bucket: String,
+    /// The client of S3.
+    pub client: Client,
+    /// The name of the bucket.
+    pub bucket: String,
 }
 
 impl S3RawStore {
-    /// Uses `bucket`.
-    #[must_use]
-    pub fn new(client: Client, bucket: String) -> Self {
-        Self { client, bucket }
-    }
-
     async fn put_object(&self, object: Object) -> Result<Stored, UnavailableError> {
         let bytes = Bytes::from(object.bytes);
         let mut failures = 0;

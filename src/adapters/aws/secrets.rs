@@ -15,25 +15,15 @@ const NOT_READ: &str = "the credentials' secret could not be read";
 /// version was created by the rotation, so its creation date is when it replaced the previous one.
 #[derive(Clone, Debug)]
 pub struct SecretReader {
-    client: Client,
-    credentials: String,
-    signing_key: Option<String>,
+    /// The client of Secrets Manager.
+    pub client: Client,
+    /// The ARN of the secret that contains the credentials' JSON.
+    pub credentials: String,
+    /// The ARN of the secret that contains the signing key, if it is a secret of its own.
+    pub signing_key: Option<String>,
 }
 
 impl SecretReader {
-    /// Reads the credentials' JSON from the secret `arn`.
-    #[must_use]
-    pub fn new(client: Client, arn: String) -> Self {
-        Self { client, credentials: arn, signing_key: None }
-    }
-
-    /// Also reads the signing key, from the secret `arn`.
-    #[must_use]
-    pub fn with_signing_key(mut self, arn: Option<String>) -> Self {
-        self.signing_key = arn;
-        self
-    }
-
     /// The versions of one secret, and their ids.
     async fn versions(&self, arn: &str) -> Result<(SecretVersions, String), UnavailableError> {
         // The current version first: after a rotation in between, it is read again as the previous one, and none is missed.

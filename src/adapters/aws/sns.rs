@@ -40,8 +40,10 @@ const NOT_SENT: &str = "the alert topic did not take the message";
 /// Publishes messages to a topic.
 #[derive(Clone, Debug)]
 pub struct SnsPublisher {
-    client: Client,
-    topic_arn: String,
+    /// The client of SNS.
+    pub client: Client,
+    /// The ARN of the topic.
+    pub topic_arn: String,
 }
 
 /// A message to be sent.
@@ -60,12 +62,6 @@ struct BatchEntry {
 type Report<'r> = &'r (dyn Fn(usize, Result<(), String>) + Sync);
 
 impl SnsPublisher {
-    /// Publishes to the topic that `topic_arn` names.
-    #[must_use]
-    pub fn new(client: Client, topic_arn: String) -> Self {
-        Self { client, topic_arn }
-    }
-
     /// Opens the connection, so that the first alert does not wait for it. Nothing is published: SNS refuses an empty batch. The
     /// result is not essential.
     pub async fn connect(&self) {

@@ -21,16 +21,10 @@ const NOT_QUEUED: &str = "the queue did not take the object";
 /// Sends objects to a queue, one message each.
 #[derive(Clone, Debug)]
 pub struct SqsFallbackQueue {
-    client: Client,
-    url: String,
-}
-
-impl SqsFallbackQueue {
-    /// Uses the queue at `url`.
-    #[must_use]
-    pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
-    }
+    /// The client of SQS.
+    pub client: Client,
+    /// The URL of the queue.
+    pub url: String,
 }
 
 #[async_trait]

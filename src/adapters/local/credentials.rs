@@ -12,16 +12,11 @@ use crate::ingest::ports::UnavailableError;
 /// Reads credentials from a file.
 #[derive(Clone, Debug)]
 pub struct CredentialFile {
-    path: PathBuf,
+    /// The file, which is opened at each read.
+    pub path: PathBuf,
 }
 
 impl CredentialFile {
-    /// Uses the file at `path`, which is opened at each read.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
-    }
-
     async fn read_file(&self) -> io::Result<StoredCredentials> {
         // The version first: an edit in between causes another read, and is not missed.
         let version = file_version(&self.path).await?;
@@ -57,7 +52,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials.json");
         std::fs::write(&path, r#"{"username":"u","password":"old"}"#).unwrap();
-        let cached = CachedCredentials::new(CredentialFile::new(path.clone()));
+        let cached = CachedCredentials::new(CredentialFile { path: path.clone() });
         let known = cached.current(at(0)).await.unwrap();
         assert!(cached.newer_than(&known, at(10)).await.is_none());
         std::fs::write(&path, r#"{"username":"u","password":"new"}"#).unwrap();
@@ -67,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_file_is_an_error_with_its_path() {
-        let error = CredentialFile::new("/nowhere/credentials.json".into()).read().await.unwrap_err();
+        let error = CredentialFile { path: "/nowhere/credentials.json".into() }.read().await.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("/nowhere/credentials.json: "), "{cause}");
     }

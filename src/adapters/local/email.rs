@@ -32,7 +32,8 @@ const DATA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends email by the SMTP server of the rules.
 pub struct EmailPublisher {
-    credentials: Arc<dyn CredentialSource>,
+    /// The credentials, whose secrets contain the password.
+    pub credentials: Arc<dyn CredentialSource>,
 }
 
 /// The server refused a command, or the connection broke.
@@ -55,12 +56,6 @@ enum Kind {
 }
 
 impl EmailPublisher {
-    /// Takes passwords from the secrets of these credentials.
-    #[must_use]
-    pub fn new(credentials: Arc<dyn CredentialSource>) -> Self {
-        Self { credentials }
-    }
-
     async fn connect(&self, email: &Email) -> Result<AsyncSmtpConnection, CommandError> {
         let login = match &email.login {
             Some((username, secret)) => Some(Credentials::new(username.clone(), self.secret(secret).await?)),
@@ -201,7 +196,7 @@ fn record(outcome: &mut PublishOutcome, recipient: &str, error: CommandError) ->
 /// (RFC 5256, `REFERENCES`, step 1).
 fn text(from: Mailbox, message: &OutgoingMessage) -> Result<Vec<u8>, String> {
     let rendered = &message.rendered;
-    let language = match rendered.html.language() {
+    let language = match rendered.html.language.as_str() {
         "en" => String::new(),
         other => format!(".{other}"),
     };

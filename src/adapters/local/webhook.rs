@@ -33,19 +33,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Calls the webhook of the rules.
 pub struct WebhookPublisher {
-    credentials: Arc<dyn CredentialSource>,
+    /// The credentials, whose secrets contain the key.
+    pub credentials: Arc<dyn CredentialSource>,
 }
 
 /// A client that refuses other addresses than [`is_reachable`] ones, and follows no redirects.
 type HttpsClient = Client<HttpsConnector<HttpConnector<ReachableResolver>>, Full<Bytes>>;
 
 impl WebhookPublisher {
-    /// Takes the key from the secrets of these credentials.
-    #[must_use]
-    pub fn new(credentials: Arc<dyn CredentialSource>) -> Self {
-        Self { credentials }
-    }
-
     async fn call_each(
         &self,
         webhook: &Webhook,

@@ -31,7 +31,7 @@ fn bucket_contract() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let client = aws_sdk_s3::Client::new(&aws::config(Trust::Machine).await.unwrap());
-        let store = s3::S3RawStore::new(client.clone(), bucket.clone());
+        let store = s3::S3RawStore { client: client.clone(), bucket: bucket.clone() };
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // `New`, or `Already` if a response was slow and the client retried.
         let puts = stream::iter(puts).buffer_unordered(16);

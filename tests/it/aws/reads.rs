@@ -36,7 +36,8 @@ fn refused(status: u16, code: &str) -> MockReply {
 }
 
 async fn secrets(service: &MockService) -> SecretReader {
-    SecretReader::new(aws_sdk_secretsmanager::Client::new(&service.config().await), "arn:aws:secret".into())
+    let client = aws_sdk_secretsmanager::Client::new(&service.config().await);
+    SecretReader { client, credentials: "arn:aws:secret".into(), signing_key: None }
 }
 
 /// The error of a read with these replies, and the number of requests.
@@ -101,7 +102,7 @@ async fn a_signing_key_comes_from_its_own_secret() {
         }
     })
     .await;
-    let reader = secrets(&service).await.with_signing_key(Some("arn:aws:key".into()));
+    let reader = SecretReader { signing_key: Some("arn:aws:key".into()), ..secrets(&service).await };
     let known = CachedCredentials::new(reader).current(after(1_000)).await.unwrap();
     let keys: Vec<_> = known.signing_keys().iter().map(|key| key.expose().to_owned()).collect();
     assert_eq!(keys, ["8".repeat(32), "7".repeat(32)]);
@@ -168,7 +169,7 @@ impl RulesBucket {
         let bucket = self.clone();
         let service = MockService::responding(move |request, _| bucket.reply(request)).await;
         let rules = S3::new(&service.config().await);
-        (service, BucketRules::new(rules, "readings".into()))
+        (service, BucketRules { client: rules, bucket: "readings".into() })
     }
 }
 
@@ -225,7 +226,7 @@ async fn only_a_missing_file_is_not_found() {
     ] {
         let service = MockService::replying([reply]).await;
         let rules = S3::new(&service.config().await);
-        let found = BucketRules::new(rules, "readings".into()).read(None).await;
+        let found = BucketRules { client: rules, bucket: "readings".into() }.read(None).await;
         assert_eq!(matches!(found, Ok(ConditionalRead::NotFound)), is_absent, "{found:?}");
         assert_eq!(found.is_err(), !is_absent, "{found:?}");
     }

@@ -39,7 +39,7 @@ fn stored() -> MockReply {
 }
 
 async fn put(service: &MockService, object: Object) -> Result<Stored, UnavailableError> {
-    S3RawStore::new(Client::new(&service.config().await), "readings".into()).put(object).await
+    S3RawStore { client: Client::new(&service.config().await), bucket: "readings".into() }.put(object).await
 }
 
 /// The result of a put with these replies, and the number of requests.
@@ -52,7 +52,7 @@ async fn outcome(replies: impl IntoIterator<Item = MockReply>) -> (Result<Stored
 /// The pushes of an object with this key.
 async fn read(key: &str, reply: MockReply) -> Result<Option<Vec<StoredPush>>, String> {
     let service = MockService::replying([reply]).await;
-    let store = S3RawStore::new(Client::new(&service.config().await), "readings".into());
+    let store = S3RawStore { client: Client::new(&service.config().await), bucket: "readings".into() };
     let pushes = store.read(&ObjectKey::known(key)).await.map_err(|error| error.chain())?;
     pushes.map(|pushes| pushes.map(|push| push.map_err(|error| error.chain())).collect()).transpose()
 }
@@ -179,7 +179,7 @@ async fn a_lost_response_creates_no_second_object() {
 #[tokio::test]
 async fn a_refused_connection_is_an_error() {
     // TCPMUX: reserved, and closed on every machine that runs tests.
-    let store = S3RawStore::new(Client::new(&config("http://127.0.0.1:1").await), "readings".into());
+    let store = S3RawStore { client: Client::new(&config("http://127.0.0.1:1").await), bucket: "readings".into() };
     let error = store.put(object()).await.unwrap_err();
     assert_eq!(error.to_string(), "the raw store did not take the object");
 }

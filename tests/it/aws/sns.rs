@@ -89,7 +89,7 @@ fn refused(status: u16, code: &str) -> MockReply {
 
 /// The result for each message: `None`, or its error.
 async fn publish(service: &MockService, messages: &[Rendered]) -> Vec<Option<String>> {
-    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into());
+    let publisher = SnsPublisher { client: aws_sdk_sns::Client::new(&service.config().await), topic_arn: TOPIC.into() };
     let outgoing =
         |rendered: &Rendered| OutgoingMessage { rendered: rendered.clone(), to: Vec::new(), done: Vec::new() };
     let outcomes = publisher.publish(&RuleSet::default(), &messages.iter().map(outgoing).collect::<Vec<_>>()).await;
@@ -294,13 +294,13 @@ async fn connecting_publishes_nothing() {
         refused(400, "EmptyBatchRequest")
     })
     .await;
-    SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into()).connect().await;
+    SnsPublisher { client: aws_sdk_sns::Client::new(&service.config().await), topic_arn: TOPIC.into() }.connect().await;
     assert_eq!(*sizes.lock().unwrap(), [0]);
 }
 
 async fn subscriptions(reply: MockReply) -> Result<Option<Subscriptions>, String> {
     let service = MockService::replying([reply]).await;
-    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into());
+    let publisher = SnsPublisher { client: aws_sdk_sns::Client::new(&service.config().await), topic_arn: TOPIC.into() };
     let counted = publisher.subscriptions().await.map_err(|error| error.chain());
     assert_eq!(service.requests()[0].form()["Action"], "GetTopicAttributes");
     counted
@@ -354,7 +354,7 @@ async fn subscribed_audiences(subscriptions: &'static [(&'static str, &'static s
         wrapped("GetSubscriptionAttributes", &format!("<Attributes>{entry}</Attributes>"))
     })
     .await;
-    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into());
+    let publisher = SnsPublisher { client: aws_sdk_sns::Client::new(&service.config().await), topic_arn: TOPIC.into() };
     let audiences = publisher.subscribed_audiences().await.map_err(|error| error.chain())?;
     Ok(audiences.unwrap().into_iter().collect())
 }

@@ -27,7 +27,7 @@ fn object(bytes: usize) -> Object {
 
 async fn enqueue(object: &Object, reply: MockReply) -> (Result<Stored, String>, MockService) {
     let service = MockService::replying([reply]).await;
-    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&service.config().await), URL.into());
+    let queue = SqsFallbackQueue { client: aws_sdk_sqs::Client::new(&service.config().await), url: URL.into() };
     let outcome = queue.put(object.clone()).await.map_err(|error| error.source().unwrap().to_string());
     (outcome, service)
 }

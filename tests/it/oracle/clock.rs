@@ -45,15 +45,17 @@ async fn function_with_another_clock() {
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules = CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone()), REFRESH_INTERVAL);
-    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
+    let rules =
+        CachedRules::new(BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone() }, REFRESH_INTERVAL);
+    let client = aws_sdk_secretsmanager::Client::new(&sdk);
+    let secret = SecretReader { client, credentials: config.credentials_secret_arn, signing_key: None };
     let credentials = CachedCredentials::new(secret);
-    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
+    let publisher = SnsPublisher { client: aws_sdk_sns::Client::new(&sdk), topic_arn: config.alert_topic_arn };
     let state = dynamodb::DynamoStore::new(dynamodb::client(&sdk), config.state_table);
     let _ = tokio::join!(rules.current(now()), credentials.current(now()), publisher.connect(), state.connect());
-    let bucket = S3RawStore::new(s3, config.raw_bucket);
-    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
-    let objects = StoreWithFallback::new(bucket.clone(), queue);
+    let bucket = S3RawStore { client: s3, bucket: config.raw_bucket };
+    let queue = SqsFallbackQueue { client: aws_sdk_sqs::Client::new(&sdk), url: config.retry_queue_url };
+    let objects = StoreWithFallback { store: bucket.clone(), queue };
     let store: Box<dyn RawStore> = match config.firehose_stream {
         Some(stream) => Box::new(BufferedStore::new(&sdk, stream, objects)),
         None => Box::new(objects),

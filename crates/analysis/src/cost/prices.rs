@@ -1,7 +1,6 @@
 //! The price table, `prices.toml`.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -9,35 +8,13 @@ use serde::{Deserialize, Serialize};
 /// The date of the prices.
 pub const AS_OF: &str = "November 2026";
 
-/// The region of the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Region {
-    /// Asia Pacific (Singapore).
-    #[serde(rename = "ap-southeast-1")]
-    Singapore,
-    /// US East (N. Virginia).
-    #[serde(rename = "us-east-1")]
-    Virginia,
-}
-
-impl Region {
-    /// AWS's code of it.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Singapore => "ap-southeast-1",
-            Self::Virginia => "us-east-1",
-        }
-    }
-}
-
-impl FromStr for Region {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut regions = [Self::Singapore, Self::Virginia].into_iter();
-        let region = regions.find(|region| region.code() == text);
-        region.ok_or("there are prices of ap-southeast-1 (Singapore) and us-east-1 (N. Virginia)")
+domain::words! {
+    /// The region of the stack, by its code.
+    pub enum Region {
+        /// Asia Pacific (Singapore).
+        Singapore = "ap-southeast-1",
+        /// US East (N. Virginia).
+        Virginia = "us-east-1",
     }
 }
 
@@ -110,14 +87,5 @@ mod tests {
         // 10 TB at $0.70, 20 TB at $0.35, 20 TB at $0.14, 1 GB at $0.07.
         let logs = 10_240.0 * 0.70 + 20_480.0 * 0.35 + 20_480.0 * 0.14 + 0.07;
         assert!((costs("GB of log lines", 51_201.0) - logs).abs() < 1e-6);
-    }
-
-    #[test]
-    fn regions_have_the_codes_of_aws() {
-        for region in [Region::Singapore, Region::Virginia] {
-            assert_eq!(region.code().parse(), Ok(region));
-        }
-        assert!("eu-west-1".parse::<Region>().unwrap_err().contains("us-east-1"));
-        assert!("".parse::<Region>().is_err());
     }
 }

@@ -1,13 +1,18 @@
 //! A workload, and the amounts that a month of it takes.
 
+use std::ops::RangeBounds;
+
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum, value_parser};
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::assumptions::{
     ALARMS, ANSWER, BUFFER, BUFFERED_PUSH, BUFFERED_READING, COMPACTED_OBJECT_MS, COMPACTED_READING_MS,
-    COMPACTION_MEMORY, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_MINUTE, METRICS,
-    OBJECT, POLLS, PUSH_LOG, READING_MS, RECORD, ROW, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
+    COMPACTION_MEMORY, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES, MESSAGES_A_MINUTE,
+    METRICS, OBJECT, POLLS, PUSH_LOG, READING_MS, RECORD, ROW, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
 };
+use crate::words::interval;
 
 /// Seconds of a month, as AWS bills it: 730 hours.
 pub const MONTH: f64 = 730.0 * 3_600.0;
@@ -33,48 +38,78 @@ const LARGEST_RECORD: f64 = 1_000.0 * 1_024.0;
 const READ_UNIT: f64 = 4.0;
 
 /// How pushes reach the bucket: the template's parameter `RawDelivery`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum RawDelivery {
-    /// Each push is an object.
+    /// Each push is an object
     #[default]
     Direct,
-    /// Data Firehose writes the pushes of some minutes as one object.
+    /// Data Firehose writes the pushes of five minutes as one object
     Buffered,
 }
 
-/// Devices, their readings, and who is notified.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// Devices, their readings, and who is notified: the arguments of `cost`.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Workload {
-    /// Number of devices.
+    /// Number of devices
+    #[arg(long, value_name = "N", value_parser = whole(1..=1_000_000_000))]
     pub devices: f64,
-    /// Time between two readings of a device.
+    /// Interval of each device's readings, such as 30s, 5m or 1h
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     #[serde(serialize_with = "seconds")]
     pub interval: SignedDuration,
-    /// Readings in a push, on average.
+    /// Mean number of readings in a push. SmartClean does not document it; the summary lines of the log have it (received)
+    #[arg(long, value_name = "N", default_value_t = 25.0, value_parser = whole(1..=7_000))]
     pub batch: f64,
-    /// Devices of a zone.
+    /// Devices in a zone
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = whole(1..=500))]
     pub devices_per_zone: f64,
-    /// Per cent of readings that change the state document of their zone.
+    /// Per cent of readings that change the state of their zone: all of people counters, few of others
+    #[arg(long = "changing", value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
     pub changing_percent: f64,
-    /// Messages about a device in a month.
+    /// Messages about a device in a month. The default is the number of a simulated building with the built-in rules
+    /// (--explain). `replay raw` counts those of your rules
+    #[arg(long, value_name = "N", default_value_t = MESSAGES.value, value_parser = messages)]
     pub messages_per_device_month: f64,
-    /// Email addresses that get each message.
+    /// Email addresses that get each message
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = whole(..=1_000))]
     pub emails: f64,
-    /// Telephones that get each message as an SMS.
+    /// Phones in Singapore that get each message as an SMS. The estimate includes the few messages below `sms_from`
+    #[arg(long = "sms", value_name = "N", default_value_t = 0.0, value_parser = whole(..=1_000))]
     pub phones: f64,
-    /// Months of readings in storage.
+    /// Months whose readings are kept. They are never deleted, so that each year adds 12
+    #[arg(long, value_name = "N", default_value_t = 12.0, value_parser = whole(1..=1_200))]
     pub months_kept: f64,
-    /// Milliseconds that the function takes for a push.
+    /// Milliseconds that the function takes for a push. Yours are in CloudWatch (push_ms)
+    #[arg(long, value_name = "MS", default_value_t = 80.0, value_parser = whole(1..=29_000))]
     pub push_ms: f64,
-    /// How pushes reach the bucket.
+    /// How pushes reach the bucket: RawDelivery of the stack
+    #[arg(long, value_enum, default_value_t)]
     pub delivery: RawDelivery,
     /// GB that queries of the lake scan; `None` without a lake.
+    #[arg(skip)]
     pub lake_scanned_gb: Option<f64>,
 }
 
 fn seconds<S: serde::Serializer>(interval: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(interval.as_secs_f64())
+}
+
+/// Parses a whole number within `range`.
+fn whole(range: impl RangeBounds<i64>) -> impl TypedValueParser<Value = f64> {
+    value_parser!(u32).range(range).map(f64::from)
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    within(text, 100.0).ok_or("a share is a number from 0 to 100")
+}
+
+fn messages(text: &str) -> Result<f64, &'static str> {
+    within(text, 100_000.0).ok_or("messages are a number from 0 to 100000, such as 2 or 0.5")
+}
+
+fn within(text: &str, most: f64) -> Option<f64> {
+    text.parse().ok().filter(|number| (0.0..=most).contains(number))
 }
 
 /// A month of a workload.
@@ -172,5 +207,19 @@ impl Stored {
             bytes: pushes * BUFFERED_PUSH.value + readings * BUFFERED_READING.value,
             records_gb: pushes * (record / RECORD_STEP).ceil() * RECORD_STEP / GB,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_messages_are_numbers_within_their_bounds() {
+        assert_eq!((percent("0"), percent("100"), messages("0.5")), (Ok(0.0), Ok(100.0), Ok(0.5)));
+        for wrong in ["-1", "100.1", "NaN", "inf", "many", ""] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+        assert!(messages("-0.1").is_err() && messages("NaN").is_err() && messages("100001").is_err());
     }
 }

@@ -1,42 +1,113 @@
-//! The zones of each level of a building, and their devices.
+//! A simulated building: its zones, their devices and the types of these, as `building.toml` has them.
 
-/// The zones: name, visitors in the busiest hour, minutes that they stay.
-pub(super) const ZONES: [(&str, f64, f64); 5] = [
-    ("Male Washroom", 10.8, 5.0),
-    ("Sky Garden", 2.0, 20.0),
-    ("Meeting Room", 5.5, 40.0),
-    ("Female Washroom", 10.8, 5.0),
-    ("Lift Lobby", 14.6, 3.0),
-];
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// The devices: index of the zone, type, name. The first sixteen are of all sixteen types.
-pub(super) const DEVICES: [(usize, &str, &str); 25] = [
-    (0, "ODRDTR_BATT_V1", "Ammonia"),
-    (0, "UM", "Usage"),
-    (0, "SS", "Soap"),
-    (0, "TR", "Toilet Roll"),
-    (0, "PT", "Paper Towel"),
-    (0, "BIN", "Bin"),
-    (0, "FD", "Feedback"),
-    (0, "WD", "Floor"),
-    (0, "OCCMINEW", "Cubicle 1"),
-    (1, "TILT", "Rain Tree"),
-    (2, "ODRDTR_10_IN_1", "Air"),
-    (2, "OCCDESK", "Table"),
-    (2, "TH", "Climate"),
-    (3, "ODRDTR", "Air"),
-    (3, "PPLCTR", "Door"),
-    (3, "OCCSCM", "Cubicle 1"),
-    (3, "TR", "Toilet Roll 1"),
-    (3, "SS", "Soap"),
-    (3, "PT", "Paper Towel"),
-    (3, "BIN", "Bin"),
-    (3, "ODRDTR_BATT_V1", "Ammonia"),
-    (3, "FD", "Feedback"),
-    (4, "PPLCTR", "Entrance"),
-    (4, "TH", "Climate"),
-    (4, "BIN", "Bin"),
-];
+use serde::Deserialize;
 
 /// Levels of a building.
 pub(super) const LEVELS: usize = 5;
+
+/// The building of `building.toml`.
+#[expect(clippy::panic, reason = "the file is part of the program, and tests read it")]
+pub(super) static BUILDING: LazyLock<Building> = LazyLock::new(|| {
+    toml::from_str(include_str!("building.toml")).unwrap_or_else(|error| panic!("building.toml: {error}"))
+});
+
+/// The content of `building.toml`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Building {
+    /// The zones of each level.
+    #[serde(rename = "zone")]
+    pub(super) zones: Vec<ZoneModel>,
+    /// The vendor's examples of readings as templates: a format of `strftime`, with other values as `<name>`.
+    pub(super) envelopes: HashMap<String, String>,
+    /// The cleaner of a zone.
+    pub(super) cleaner: DeviceModel,
+    /// All types of devices.
+    #[serde(rename = "model")]
+    pub(super) models: Vec<DeviceModel>,
+}
+
+/// A zone of each level.
+#[derive(Debug, Deserialize)]
+pub(super) struct ZoneModel {
+    pub(super) name: String,
+    /// Visitors in the busiest hour.
+    pub(super) visitors_an_hour: f64,
+    /// Minutes that they stay.
+    pub(super) stay_minutes: f64,
+    /// The type and the name of each device.
+    pub(super) devices: Vec<(String, String)>,
+}
+
+/// A type of device, or a cleaner.
+#[derive(Debug, Deserialize)]
+pub(super) struct DeviceModel {
+    /// `DevType` on the wire.
+    #[serde(rename = "type")]
+    pub(super) type_name: String,
+    /// The name of its envelope.
+    pub(super) envelope: String,
+    /// Minutes between two measurements.
+    pub(super) minutes: f64,
+    /// The members of `v`.
+    #[serde(default)]
+    pub(super) members: Vec<Member>,
+    /// The part of visitors who make it report; `None` if it reports each measurement.
+    pub(super) reporters: Option<f64>,
+    #[serde(default)]
+    pub(super) wear: Wear,
+}
+
+/// A member of `v`: its name, its format, its value in an empty and clean zone, and what each driver adds.
+pub(super) type Member = (String, Format, f64, Vec<(Driver, f64)>);
+
+/// The format of a value.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Format {
+    /// A number with so many digits after the point.
+    Digits(usize),
+    /// A whole number as a string.
+    Quoted,
+    /// The JSON text at this index, or the nearest one.
+    OneOf(Vec<String>),
+}
+
+/// A quantity of a device or its zone that values depend on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Driver {
+    /// The smell of the zone. At 1, somebody complains.
+    Smell,
+    /// The part of the visitors of the busiest hour, 0 to 1.
+    Busyness,
+    /// People in the zone.
+    People,
+    /// 1 if there is anybody in the zone.
+    Occupied,
+    /// People who came since the last measurement.
+    Came,
+    /// People who left since the last measurement.
+    Left,
+    /// Used per cent of a dispenser or a bin, wet per cent of a floor.
+    Level,
+    /// 1 if the level is not 0.
+    Wet,
+    /// The charge of the battery, 0 to 1.
+    Charge,
+    /// The difference between devices and between readings, 0 on average.
+    Noise,
+}
+
+/// What visitors use up, fill or spill.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Wear {
+    /// The part of visitors who do.
+    pub(super) part: f64,
+    /// What one of them adds to the level on average, in per cent.
+    pub(super) each: f64,
+    /// The level above which a cleaner resets it to 0.
+    pub(super) reset_above: f64,
+}

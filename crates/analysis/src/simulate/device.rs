@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::models::{DeviceModel, Driver, Format};
+use super::building::{BUILDING, DeviceModel, Driver, Format};
 use super::rng::{id, minutes, seeded};
 use super::zone::{SimulatedZone, busyness};
 
@@ -60,7 +60,7 @@ impl SimulatedDevice {
         let device = id(seed, &names);
         let [_, zone_name, name] = names;
         let fixed = [
-            ("<type>", model.type_name),
+            ("<type>", &*model.type_name),
             ("<physical>", &format!("24E1{}", device[..12].to_uppercase())),
             ("<device>", &device),
             ("<name>", &format!("{zone_name} {name}")),
@@ -70,12 +70,13 @@ impl SimulatedDevice {
             ("<property>", &id(seed, &[])),
             ("<region>", region),
         ];
+        let envelope = &BUILDING.envelopes[&model.envelope];
         let mut rng = seeded(seed, &names);
         Self {
             model,
             building,
             zone,
-            reading: fixed.iter().fold(model.envelope.to_owned(), |text, (slot, value)| text.replace(slot, value)),
+            reading: fixed.iter().fold(envelope.clone(), |text, (slot, value)| text.replace(slot, value)),
             bias: rng.sample::<f64, _>(StandardNormal).clamp(-2.0, 2.0),
             silent_until_ms: 0,
             visitors: 0,
@@ -174,14 +175,13 @@ fn charge(second: i64, bias: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::models::MODELS;
     use super::*;
     use domain::reading::Reading;
 
     #[test]
     fn feedback_is_worse_when_it_smells() {
         let now: ZonedDateTime = "2026-10-05T12:00[Asia/Singapore]".parse().unwrap();
-        let model = MODELS.iter().find(|model| model.type_name == "SMARTCLEAN#FD").unwrap();
+        let model = BUILDING.models.iter().find(|model| model.type_name == "SMARTCLEAN#FD").unwrap();
         let mut zone = SimulatedZone::new(1, &["0", "Washroom"], 12.0, 5.0, 0);
         let mut device = SimulatedDevice::new(1, model, ["0", "Washroom", "Feedback"], (0, 0), "Asia/Singapore");
         device.bias = 0.0;

@@ -8,9 +8,8 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use domain::device::short_name;
 
-use super::building::{DEVICES, LEVELS, ZONES};
+use super::building::{BUILDING, Building, DeviceModel, LEVELS, ZoneModel};
 use super::device::SimulatedDevice;
-use super::models::{CLEANER, DeviceModel, MODELS};
 use super::zone::SimulatedZone;
 
 /// The plan of a simulation.
@@ -62,17 +61,23 @@ impl Fleet {
             devices: Vec::new(),
             next: BinaryHeap::new(),
         };
+        let Building { zones, cleaner, models, .. } = &*BUILDING;
+        let of_level: Vec<_> = zones
+            .iter()
+            .enumerate()
+            .flat_map(|(zone, of)| of.devices.iter().map(move |device| (zone, device)))
+            .collect();
         for number in 0..plan.devices {
-            let (level, (zone, type_name, name)) = (number / DEVICES.len(), DEVICES[number % DEVICES.len()]);
+            let (level, (zone, (type_name, name))) = (number / of_level.len(), of_level[number % of_level.len()]);
             let building = level / LEVELS;
-            let (zone_name, visitors_an_hour, stay_minutes) = ZONES[zone];
+            let ZoneModel { name: zone_name, visitors_an_hour, stay_minutes, .. } = &zones[zone];
             let names = [&building.to_string(), &*format!("Level {} {zone_name}", 1 + level % LEVELS)];
-            if fleet.zones.len() == level * ZONES.len() + zone {
+            if fleet.zones.len() == level * zones.len() + zone {
                 let at_ms = plan.from.timestamp().as_millisecond();
-                fleet.zones.push(SimulatedZone::new(plan.seed, &names, visitors_an_hour, stay_minutes, at_ms));
-                fleet.add(plan, &CLEANER, building, names, "Cleaner");
+                fleet.zones.push(SimulatedZone::new(plan.seed, &names, *visitors_an_hour, *stay_minutes, at_ms));
+                fleet.add(plan, cleaner, building, names, "Cleaner");
             }
-            if let Some(model) = MODELS.iter().find(|model| short_name(model.type_name) == type_name) {
+            if let Some(model) = models.iter().find(|model| short_name(&model.type_name) == type_name) {
                 fleet.add(plan, model, building, names, name);
             }
         }

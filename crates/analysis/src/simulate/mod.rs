@@ -21,7 +21,6 @@ mod device;
 mod faults;
 mod fleet;
 mod ledger;
-mod models;
 mod pushes;
 mod rng;
 #[cfg(test)]

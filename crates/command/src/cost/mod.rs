@@ -2,14 +2,11 @@
 
 mod text;
 
-use analysis::cost::assumptions::MESSAGES;
-use analysis::cost::{Bill, RawDelivery, Region, Workload};
-use clap::{Args, ValueEnum};
-use jiff::SignedDuration;
+use analysis::cost::{Bill, Region, Workload};
+use clap::Args;
 
 use crate::Failure;
 use crate::output::OutputFormat;
-use crate::period::interval;
 
 /// Estimate the cost of a month in AWS by service, and name the largest line
 ///
@@ -28,40 +25,8 @@ use crate::period::interval;
 Not counted: what is pushed by AWS IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID
 for SMS, support, tax.")]
 pub(super) struct CostCommand {
-    /// Number of devices
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
-    devices: u32,
-    /// Interval of each device's readings, such as 30s, 5m or 1h
-    #[arg(long, value_name = "TIME", value_parser = interval)]
-    interval: SignedDuration,
-    /// Mean number of readings in a push. SmartClean does not document it; the summary lines of the log have it (received)
-    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=7_000))]
-    batch: u32,
-    /// Devices in a zone
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=500))]
-    devices_per_zone: u32,
-    /// Per cent of readings that change the state of their zone: all of people counters, few of others
-    #[arg(long, value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
-    changing: f64,
-    /// Messages about a device in a month. The default is the number of a simulated building with the built-in rules
-    /// (--explain). `replay raw` counts those of your rules
-    #[arg(long, value_name = "N", default_value_t = MESSAGES.value, value_parser = messages)]
-    messages_per_device_month: f64,
-    /// Email addresses that get each message
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=1_000))]
-    emails: u32,
-    /// Phones in Singapore that get each message as an SMS. The estimate includes the few messages below `sms_from`
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
-    sms: u32,
-    /// Months whose readings are kept. They are never deleted, so that each year adds 12
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1_200))]
-    months_kept: u32,
-    /// Milliseconds that the function takes for a push. Yours are in CloudWatch (push_ms)
-    #[arg(long, value_name = "MS", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=29_000))]
-    push_ms: u32,
-    /// How pushes reach the bucket: RawDelivery of the stack
-    #[arg(long, value_enum, default_value_t)]
-    delivery: Delivery,
+    #[command(flatten)]
+    workload: Workload,
     /// Include the lake: compaction, Parquet files and its alarm
     #[arg(long)]
     lake: bool,
@@ -69,7 +34,7 @@ pub(super) struct CostCommand {
     #[arg(long, value_name = "GB", default_value_t = 10, requires = "lake")]
     scanned_gb: u32,
     /// Region: ap-southeast-1 (Singapore) or us-east-1 (N. Virginia)
-    #[arg(long, value_name = "REGION", default_value = "ap-southeast-1")]
+    #[arg(long, value_name = "REGION", default_value_t = Region::Singapore, value_parser = region)]
     region: Region,
     /// Subtract the monthly free tier
     #[arg(long)]
@@ -82,65 +47,14 @@ pub(super) struct CostCommand {
     format: OutputFormat,
 }
 
-/// [`RawDelivery`] as an argument.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Delivery {
-    /// Each push is an object
-    #[default]
-    Direct,
-    /// Data Firehose writes the pushes of five minutes as one object
-    Buffered,
-}
-
 impl CostCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let bill = Bill::of(&self.workload(), self.region, self.free_tier);
+        let lake_scanned_gb = self.lake.then(|| self.scanned_gb.into());
+        let bill = Bill::of(&Workload { lake_scanned_gb, ..self.workload }, self.region, self.free_tier);
         self.format.print(&bill, |bill| text::text(bill, self.explain))
     }
-
-    fn workload(&self) -> Workload {
-        Workload {
-            devices: self.devices.into(),
-            interval: self.interval,
-            batch: self.batch.into(),
-            devices_per_zone: self.devices_per_zone.into(),
-            changing_percent: self.changing,
-            messages_per_device_month: self.messages_per_device_month,
-            emails: self.emails.into(),
-            phones: self.sms.into(),
-            months_kept: self.months_kept.into(),
-            push_ms: self.push_ms.into(),
-            delivery: match self.delivery {
-                Delivery::Direct => RawDelivery::Direct,
-                Delivery::Buffered => RawDelivery::Buffered,
-            },
-            lake_scanned_gb: self.lake.then(|| self.scanned_gb.into()),
-        }
-    }
 }
 
-fn percent(text: &str) -> Result<f64, &'static str> {
-    within(text, 100.0).ok_or("a share is a number from 0 to 100")
-}
-
-fn messages(text: &str) -> Result<f64, &'static str> {
-    within(text, 100_000.0).ok_or("messages are a number from 0 to 100000, such as 2 or 0.5")
-}
-
-fn within(text: &str, most: f64) -> Option<f64> {
-    text.parse().ok().filter(|number| (0.0..=most).contains(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_and_messages_are_numbers_within_their_bounds() {
-        assert_eq!((percent("0"), percent("100"), messages("0.5")), (Ok(0.0), Ok(100.0), Ok(0.5)));
-        for wrong in ["-1", "100.1", "NaN", "inf", "many", ""] {
-            assert!(percent(wrong).is_err(), "{wrong}");
-        }
-        assert!(messages("-0.1").is_err() && messages("NaN").is_err() && messages("100001").is_err());
-    }
+fn region(code: &str) -> Result<Region, &'static str> {
+    Region::named(code).ok_or("there are prices of ap-southeast-1 (Singapore) and us-east-1 (N. Virginia)")
 }

@@ -30,7 +30,7 @@ fn heading(bill: &Bill) -> String {
         amount(bill.readings),
         amount(bill.pushes),
         amount(bill.pushes / MONTH),
-        bill.region.code(),
+        bill.region,
         bill.prices_of,
     )
 }

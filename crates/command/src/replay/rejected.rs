@@ -112,13 +112,7 @@ impl RejectedCommand {
 impl RereadCounts {
     /// Reads rejections. Returns objects of those that are readings now.
     fn reread(&mut self, stored: &StoredObject, received: Timestamp) -> Vec<Object> {
-        let lines = match stored.text() {
-            Ok(lines) => lines,
-            Err(error) => {
-                self.damaged.push(error);
-                return Vec::new();
-            }
-        };
+        let Ok(lines) = stored.text().map_err(|error| self.damaged.push(error)) else { return Vec::new() };
         let mut objects = Vec::new();
         for rejection in unpack_rejections(&lines) {
             let source = stored.key.to_string();

@@ -124,12 +124,13 @@ impl ServeCommand {
         self.print_welcome(address, &credentials, &kept_in, &in_force, rules.refused().is_some());
         let source = || -> Box<dyn CredentialSource> {
             match &file {
-                Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path.clone()))),
+                Some(path) => Box::new(CachedCredentials::new(CredentialFile { path: path.clone() })),
                 None => Box::new(Arc::clone(&credentials)),
             }
         };
         let secrets: Arc<dyn CredentialSource> = source().into();
-        let (email, webhook) = (EmailPublisher::new(Arc::clone(&secrets)), WebhookPublisher::new(secrets));
+        let (email, webhook) =
+            (EmailPublisher { credentials: Arc::clone(&secrets) }, WebhookPublisher { credentials: secrets });
         let ingest = Ingest::new(Environment {
             store: Box::new(store.clone()),
             journal: Some(Box::new(store)),

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use analysis::simulate::{Faults, Plan, Pushes};
+use analysis::words::interval;
 use clap::{ArgGroup, Args};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use self::run::run;
 use self::target::Target;
-use crate::period::{interval, moment};
+use crate::period::moment;
 use crate::{Failure, OrFailure as _};
 
 /// Push the readings of a simulated building, and verify that all of them are stored
