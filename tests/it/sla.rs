@@ -101,7 +101,7 @@ fn archived_alerts_are_summarized_and_late_responses_count() {
     // Both parties get the same digest, also if one has a fact twice, because a sweep was interrupted.
     archive(&folder.path().join("data"), "24T02:00", vec![first()], &[("z1", "23T02:42")]);
     let again: Value = serde_json::from_str(&run(folder.path(), &[ALL, &["--format", "json"]].concat()).out).unwrap();
-    assert_eq!(again, json);
+    assert_eq!((&again["digest"], &again["all"]), (&json["digest"], &json["all"]));
 }
 
 #[test]

@@ -75,12 +75,15 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<String> {
         objections.extend(missing(evidence, &evidence.ledger.pushes[index]));
     }
     objections.extend(unexpected_objects(evidence));
+    objections.extend(judge_archive(evidence));
     let expected = expected_alerts(evidence);
     objections.extend(judge_messages(evidence, &expected));
     objections.extend(judge_people(evidence));
     objections.extend(evidence.unprocessed.iter().map(|unprocessed| format!("not processed: {unprocessed}")));
     for (key, document) in &evidence.documents {
-        for (pointer, what) in [("/outbox", "is not sent"), ("/suppressed", "is still suppressed")] {
+        for (pointer, what) in
+            [("/outbox", "is not sent"), ("/suppressed", "is still suppressed"), ("/lives/facts", "is not archived")]
+        {
             if document.pointer(pointer).is_some() {
                 objections.push(format!("{key}: something {what}"));
             }
@@ -158,9 +161,22 @@ fn unexpected_objects(evidence: &Evidence) -> Vec<String> {
             }
         }
     }
-    let unknown = evidence.objects.iter().map(|(key, _)| key).filter(|key| !known.contains(key));
+    let archived = |key: &str| key.starts_with("alerts/") || key.starts_with("responses/");
+    let unknown = evidence.objects.iter().map(|(key, _)| key).filter(|key| !known.contains(key) && !archived(key));
     objections.extend(unknown.map(|key| format!("{key}: was never sent")));
     objections
+}
+
+/// Archived alerts that no message names.
+fn judge_archive(evidence: &Evidence) -> Vec<String> {
+    let told: BTreeSet<String> = evidence.messages.iter().flat_map(alerts_in).map(|alert| alert.id).collect();
+    let objects = evidence.objects.iter().filter(|(key, _)| key.starts_with("alerts/"));
+    let archived = objects.flat_map(|(_, text)| text.lines()).filter_map(|line| {
+        let alert: Value = serde_json::from_str(line).unwrap_or_default();
+        let id = alert["alert"].as_str().and_then(|id| id.get(..32)).unwrap_or_default();
+        (!told.contains(id)).then(|| format!("archived, and no message names it: {line}"))
+    });
+    archived.collect()
 }
 
 /// All stored readings, each once.

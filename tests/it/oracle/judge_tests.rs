@@ -32,7 +32,7 @@ fn few(evidence: &mut Evidence) -> &mut Value {
     &mut document["rule_states"]["high-usage"][device]["merged"]
 }
 
-const STORE_DAMAGES: [Damage; 6] = [
+const STORE_DAMAGES: [Damage; 8] = [
     ("its readings are not stored", |evidence| remove(evidence, "raw")),
     ("its rejections are not stored", |evidence| remove(evidence, "rejected")),
     ("stored under 2 keys", |evidence| {
@@ -49,6 +49,14 @@ const STORE_DAMAGES: [Damage; 6] = [
     }),
     ("was never sent", |evidence| {
         evidence.objects.push(("raw/dt=2026-11-23/hh=10/0.ndjson.zst".into(), "{}\n".into()));
+    }),
+    ("archived, and no message names it", |evidence| {
+        let line = format!("{{\"alert\":\"{}\"}}\n", "0".repeat(64));
+        evidence.objects.push(("alerts/dt=2026-11-23/0.ndjson.zst".into(), line));
+    }),
+    ("is not archived", |evidence| {
+        let (_, document) = evidence.documents.iter_mut().find(|(key, _)| key.starts_with("zone/")).unwrap();
+        document["lives"]["facts"] = serde_json::json!({ "alerts": [] });
     }),
 ];
 

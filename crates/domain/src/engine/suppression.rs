@@ -263,6 +263,7 @@ impl ZoneEvaluator<'_> {
         if let Some(rule) = self.rules.rule(&alert.rule) {
             let life = AlertLife::new(alert, rule, device, to, Targets::from(settings), raised);
             self.evaluation.state.lives.begin(life, is_known);
+            self.evaluation.state.suppressed.tell(alert.id);
         }
     }
 

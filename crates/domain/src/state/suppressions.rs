@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, SuppressionReason, is_zero};
+use crate::alert::{Alert, AlertId, SuppressionReason, is_zero};
 use crate::severity::Severity;
 
 /// Most suppressed alerts, and most resolved notices, that are kept. Further alerts are counted, unless they are the first ones
@@ -133,6 +133,11 @@ impl Suppressions {
         self.named.iter().map(|known| known.device.as_str())
     }
 
+    /// Records that an audience was told about this alert.
+    pub fn tell(&mut self, alert: AlertId) {
+        self.named.iter_mut().filter(|known| known.alert.id == alert).for_each(|known| known.told = true);
+    }
+
     /// Counts alerts that no list will contain, for the zone's next firing alert.
     pub fn count(&mut self, alerts: usize) {
         self.counted += alerts;
@@ -209,7 +214,7 @@ impl Suppressions {
 mod tests {
     use super::SuppressionReason::{Block, Duty, Hours};
     use super::*;
-    use crate::alert::{AlertId, Trigger};
+    use crate::alert::Trigger;
     use crate::digest::Digest;
     use crate::location::Location;
     use crate::reading::Reading;

@@ -7,6 +7,7 @@ use smartclean_push::domain::response::ResponseSource;
 use smartclean_push::domain::rules::Kind;
 use smartclean_push::domain::severity::Severity;
 
+use super::suppression::LifeOf;
 use super::{ModelAlert, NaiveEngine};
 use crate::model::features::Feature;
 use crate::model::worlds::Responded;
@@ -40,22 +41,23 @@ impl NaiveEngine<'_> {
         self.unarchived.push(index);
     }
 
-    /// These audiences are told about an alert, from `raised` on. Others can know of it.
-    pub(super) fn tell(&mut self, alert: &ModelAlert, to: &[usize], raised: i64, is_known: bool) {
+    /// These audiences are told about an alert, from `raised` on. `known` has its life if others were told before.
+    pub(super) fn tell(&mut self, alert: &ModelAlert, to: &[usize], raised: i64, known: &LifeOf) {
         let ModelAlert { rule, device, at, severity, .. } = *alert;
         let lasts = matches!(self.world.rules[rule].kind, Kind::Threshold | Kind::Silence);
-        let is_same =
-            |life: &ModelLife| (life.rule, life.device, life.end) == (rule, device, None) && (lasts || life.at == at);
-        let Some(open) = self.lives.iter().position(is_same) else {
-            if is_known {
-                return;
+        let open = if lasts { self.open_life(rule, device) } else { known.get() };
+        let open = open.filter(|open| self.lives[*open].end.is_none());
+        let Some(open) = open else {
+            if known.get().is_none() {
+                known.set(Some(self.lives.len()));
+                let (to, done) = (to.to_vec(), BTreeMap::new());
+                let (started, contradicted, end) = (None, None, None);
+                let life = ModelLife { rule, device, at, raised, severity, to, started, done, contradicted, end };
+                self.lives.push(life);
             }
-            let (to, done) = (to.to_vec(), BTreeMap::new());
-            let (started, contradicted, end) = (None, None, None);
-            let life = ModelLife { rule, device, at, raised, severity, to, started, done, contradicted, end };
-            self.lives.push(life);
             return;
         };
+        known.set(Some(open));
         let life = &mut self.lives[open];
         life.severity = life.severity.max(severity);
         let is_everybody = life.to.is_empty() || to.is_empty();

@@ -1,7 +1,9 @@
 //! Decides when alerts are sent and to whom: at once, when a block or a mute ends, when active hours or a duty begin, as a
 //! reminder, or never.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use smartclean_push::domain::rules::Kind;
 
@@ -23,8 +25,8 @@ pub(super) struct Suppressed {
     /// When the alert was resolved.
     resolved_at: Option<i64>,
     is_notice: bool,
-    /// Whether other audiences were told.
-    told: bool,
+    /// The life of the alert, which all of its audiences share, once one of them is told.
+    life: LifeOf,
     wait: Wait,
 }
 
@@ -35,6 +37,9 @@ pub(super) enum Reason {
     Duty,
     Mute,
 }
+
+/// The number of the life of an alert, once an audience is told.
+pub(super) type LifeOf = Rc<Cell<Option<usize>>>;
 
 /// Alerts, each with the time at which it was resolved.
 type Listed = Vec<(ModelAlert, Option<i64>)>;
@@ -84,8 +89,14 @@ impl NaiveEngine<'_> {
         (is_told.then_some(told), later)
     }
 
-    fn suppress(&mut self, alert: &ModelAlert, waits: Vec<Wait>, told: bool) {
-        let new = |wait| Suppressed { alert: alert.clone(), resolved_at: None, is_notice: false, told, wait };
+    fn suppress(&mut self, alert: &ModelAlert, waits: Vec<Wait>, life: &LifeOf) {
+        let new = |wait| Suppressed {
+            alert: alert.clone(),
+            resolved_at: None,
+            is_notice: false,
+            life: Rc::clone(life),
+            wait,
+        };
         self.suppressed.extend(waits.into_iter().map(new));
     }
 
@@ -96,7 +107,7 @@ impl NaiveEngine<'_> {
             self.suppressed.iter().filter(|suppressed| is_blocked(suppressed)).map(|blocked| blocked.wait.until);
         let until = blocks.into_iter().chain(before).max().unwrap_or(self.now);
         for alert in alerts {
-            self.suppress(&alert, vec![Wait { reason: Reason::Block, until, only: Vec::new() }], false);
+            self.suppress(&alert, vec![Wait { reason: Reason::Block, until, only: Vec::new() }], &LifeOf::default());
         }
         self.suppressed
             .iter_mut()
@@ -113,9 +124,8 @@ impl NaiveEngine<'_> {
         // The open ones of these alerts, each with its list and the end of its suppression.
         let mut told_since = Vec::new();
         let mut resolved = Vec::new();
-        for Suppressed { alert, resolved_at, is_notice, told: is_known, wait: Wait { reason, until, only } } in ended {
+        for Suppressed { alert, resolved_at, is_notice, life, wait: Wait { reason, until, only } } in ended {
             let (told, later) = self.route(&alert, &only, self.now);
-            let is_told = is_known || told.is_some();
             self.note(told.is_some() && !later.is_empty(), Feature::PartlyOffDuty);
             self.note(reason == Reason::Mute, Feature::ReleasedByMute);
             self.note(reason == Reason::Duty && told.is_some(), Feature::ReleasedByDuty);
@@ -127,7 +137,8 @@ impl NaiveEngine<'_> {
                 (Some(to), _) => {
                     self.remind_from(&alert, at);
                     let raised = if self.now - until > 2 { self.now } else { until };
-                    let open = resolved_at.is_none().then(|| ((reason, to.clone()), alert.clone(), raised, is_known));
+                    let open =
+                        resolved_at.is_none().then(|| ((reason, to.clone()), alert.clone(), raised, Rc::clone(&life)));
                     told_since.extend(open);
                     lists.entry((reason, to)).or_default().push((alert.clone(), resolved_at));
                 }
@@ -138,13 +149,13 @@ impl NaiveEngine<'_> {
                 }
             }
             if resolved_at.is_none() {
-                self.suppress(&alert, later, is_told);
+                self.suppress(&alert, later, &life);
             }
         }
         let mut sent = Vec::new();
         for ((reason, to), alerts) in lists {
-            for (_, alert, raised, is_known) in told_since.iter().filter(|(list, ..)| *list == (reason, to.clone())) {
-                self.tell(alert, &to, *raised, *is_known);
+            for (_, alert, raised, life) in told_since.iter().filter(|(list, ..)| *list == (reason, to.clone())) {
+                self.tell(alert, &to, *raised, life);
             }
             let message = if reason == Reason::Block {
                 self.features.insert(Feature::ReleasedByBlock);
@@ -241,7 +252,7 @@ impl NaiveEngine<'_> {
                 Some(to) => messages.entry(to).or_default().push((alert, later)),
                 None => {
                     is_outside |= later.iter().any(|wait| wait.reason == Reason::Hours);
-                    self.suppress(&alert, later, false);
+                    self.suppress(&alert, later, &LifeOf::default());
                 }
             }
         }
@@ -259,8 +270,9 @@ impl NaiveEngine<'_> {
             }
             for (alert, later) in told.iter().zip(later) {
                 self.note(!later.is_empty(), Feature::PartlyOffDuty);
-                self.tell(alert, &to, self.now, false);
-                self.suppress(alert, later, true);
+                let life = LifeOf::default();
+                self.tell(alert, &to, self.now, &life);
+                self.suppress(alert, later, &life);
             }
             told.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
             self.sent.extend(told.iter().cloned());
@@ -335,7 +347,7 @@ impl NaiveEngine<'_> {
             let first = later.into_iter().min_by_key(|wait| wait.until).unwrap();
             let wait = Wait { only: Vec::new(), ..first };
             let (alert, resolved_at) = (alert.clone(), Some(resolved_at));
-            self.suppressed.push(Suppressed { alert, resolved_at, is_notice: true, told: true, wait });
+            self.suppressed.push(Suppressed { alert, resolved_at, is_notice: true, life: LifeOf::default(), wait });
         }
     }
 
