@@ -477,6 +477,21 @@ fn of_two_readings_of_one_time_the_worse_one_keeps_the_alert_open() {
 }
 
 #[test]
+fn after_a_cleaning_the_worse_of_two_readings_of_one_time_contradicts_it_in_any_order() {
+    for values in [[90.0, 3.0], [3.0, 90.0]] {
+        let mut zone = Zone::new("");
+        zone.soap(4.0, "10:00");
+        zone.cleaned("10:42");
+        let texts = values.map(|value| reading("SS", "p", value, "11:10"));
+        let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
+        let both: Vec<_> = readings.iter().collect();
+        zone.commit(evaluate(&zone.rules, zone.state.clone(), &both, at("11:10"), at("11:10")).state);
+        assert_eq!(zone.ended().last().unwrap(), "soap-low 10:00 reported 10:42 contradicted 11:10", "{values:?}");
+        assert_eq!(zone.open(), ["soap-low 11:10"], "{values:?}");
+    }
+}
+
+#[test]
 fn an_alert_of_a_rule_that_is_no_longer_in_force_is_withdrawn() {
     let mut zone = Zone::new("");
     zone.soap(4.0, "10:00");

@@ -221,7 +221,6 @@ impl ZoneEvaluator<'_> {
             Kind::Count | Kind::Reasons | Kind::Accumulate => return,
         };
         let Evaluation { state, messages, .. } = &mut *self.evaluation;
-        state.lives.reopen(&alert.rule, device, alert.at);
         // Without the resolved notice, the earlier alert still counts as announced.
         let earlier = match state.suppressed.supersede(&alert.rule, device, severity) {
             None => {

@@ -211,7 +211,10 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                 };
                 let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
                 let (rule, device) = (&self.rule.id, self.device);
-                self.zone.evaluation.state.lives.contradict(rule, device, self.at, breaches.first());
+                let lives = &mut self.zone.evaluation.state.lives;
+                // Of readings of one time, the worse one counts, in whatever order they come.
+                lives.reopen(rule, device, self.at);
+                lives.contradict(rule, device, self.at, breaches.first());
                 self.raise(raised, severity, trigger, breaches, reasons(self.reading));
                 self.set(RuleState::Threshold(ThresholdState::Firing {
                     since,

@@ -310,16 +310,17 @@ impl Rule {
         levels.iter().filter_map(|level| level.severity).chain(own).collect()
     }
 
-    /// Whether people can answer its alerts by a cleaning. They cannot if the rule is about the device itself: it has no metrics
-    /// (a silence rule), or all of them are of the device, such as its battery.
+    /// Whether people can answer its alerts by a cleaning. They cannot if the rule is about the device itself: it is a silence rule, or
+    /// all of its metrics are of the device, such as its battery.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         let types = self.scope.ids(MentionKind::Type);
-        !self.tests().all(|test| {
+        let is_about_device = self.tests().all(|test| {
             let is_of_device = |of: &DeviceType| of.metric(&test.metric).is_some_and(|metric| metric.is_of_device);
             let is_named = |name: &String| DeviceType::named(name).is_some_and(is_of_device);
             if types.is_empty() { DEVICE_TYPES.iter().any(is_of_device) } else { types.iter().all(is_named) }
-        })
+        });
+        self.kind != Kind::Silence && !is_about_device
     }
 
     /// Its tests, then those of its overrides.

@@ -291,6 +291,7 @@ impl<'w> NaiveEngine<'w> {
                     changed |= self.measure_over(number, device, at, !outcome.is_resolved);
                 }
                 if rule.kind == Kind::Threshold && outcome.raised.is_some() {
+                    self.reopen(number, device, at);
                     self.fire_after_done(number, device, at);
                 }
                 if outcome.is_resolved {

@@ -293,7 +293,6 @@ impl NaiveEngine<'_> {
         self.suppressed = waiting;
         if superseded.iter().any(|superseded| superseded.is_notice) {
             self.features.insert(Feature::ResolvedDropped);
-            self.reopen(new.rule, new.device, new.at);
         }
         // Of readings at the same time, a worse one means that the breach did not end.
         let notice = SentMessage::Resolved { rule: new.rule, device: new.device, at: new.at };
@@ -303,7 +302,6 @@ impl NaiveEngine<'_> {
             let key = (new.rule, new.device);
             self.announced.insert(key, self.ended[&key].clone());
             self.features.insert(Feature::ResolvedRevoked);
-            self.reopen(new.rule, new.device, new.at);
         }
         self.note(superseded.iter().any(|superseded| !superseded.is_notice), Feature::Superseded);
     }
