@@ -1,7 +1,7 @@
 //! `sla`: how long people took to deal with alerts.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use analysis::backtest::Trial;
 use analysis::backtest::findings::Findings;
@@ -70,6 +70,9 @@ pub(super) struct SlaCommand {
 
 impl SlaCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
+        if self.html.is_some() && self.html == self.csv {
+            return Err(Failure::usage("--html and --csv name the same file. Give each a file of its own"));
+        }
         let rule_set = self.rules.as_deref().map(backtest::named).transpose()?;
         let names = match (&self.names, &rule_set) {
             (None, Some((_, set))) => set.names.clone(),
@@ -101,8 +104,11 @@ impl SlaCommand {
             }
         };
         let report = sla::report(alerts, &responses, scope, &names).or_failure("the digest cannot be computed")?;
+        let report = SlaReport { damaged: damaged.len(), raised_under: self.rules.as_deref().map(file_name), ..report };
         if report.alerts.is_empty() && self.rules.is_none() {
-            note("No archived alert is in this selection. --rules FILE raises alerts again from older readings");
+            note(
+                "No archived alert is in this selection. An alert is archived within two minutes. --site, --zone and --rule take ids,                  and with --names also names. For readings from before alerts were archived, add --rules FILE",
+            );
         }
         if let Some(path) = &self.html {
             write_file(path, &sla::page(&report))?;
@@ -113,6 +119,11 @@ impl SlaCommand {
         self.format.print(&report, |report| lines(&text(report)))?;
         archive::fail_if_damaged(&damaged)
     }
+}
+
+/// The name of a file, without its folder: a report can go to others.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The evaluation of rules for a report.

@@ -39,7 +39,7 @@ pub const DEFINITIONS: [&str; 8] = [
      was noticed. People are told then. Alerts whose rule was withdrawn are left out.",
     "Reaction is the time from then until somebody began in the zone, or it was done. Resolution is the time until it was done.",
     "Done is the earliest of: people reported it, the task system recorded it, the sensor measured it. An answer counts whenever \
-     it became known.",
+     it became known. If the sensor contradicts it, its times still count, and the contradiction is counted beside them.",
     "If the rule has active hours, only these count, in local time. No time is below zero.",
     "Median and 90 % are nearest ranks: the shortest time that half, or nine tenths, of the answered alerts did not exceed.",
     "Within target is the share of the alerts that have a target and a known result. An alert without an answer misses its target \
@@ -78,6 +78,10 @@ pub struct SlaReport {
     pub scope: SlaScope,
     /// Alerts that are left out because their rule was withdrawn.
     pub withdrawn: usize,
+    /// Objects of the archive that could not be read: the report is incomplete.
+    pub damaged: usize,
+    /// The rules under which the alerts were raised again; `None` for archived alerts.
+    pub raised_under: Option<String>,
     /// The times of all alerts.
     pub all: ResponseTimes,
     /// The times by rule, zone, site, team, weekday, hour and week.
@@ -123,7 +127,19 @@ pub fn report(
     worst.truncate(WORST);
     let all = ResponseTimes::of(&alerts.iter().collect::<Vec<_>>());
     let tables = tables::tables(&alerts, names);
-    Ok(SlaReport { digest, definitions: &DEFINITIONS, scope, withdrawn, all, tables, worst, alerts })
+    let (damaged, raised_under) = (0, None);
+    Ok(SlaReport {
+        digest,
+        definitions: &DEFINITIONS,
+        scope,
+        withdrawn,
+        damaged,
+        raised_under,
+        all,
+        tables,
+        worst,
+        alerts,
+    })
 }
 
 impl SlaReport {
@@ -144,6 +160,12 @@ impl SlaReport {
             if !ids.is_empty() {
                 notes.push(format!("Only the {what} {}", ids.join(", ")));
             }
+        }
+        if let Some(rules) = &self.raised_under {
+            notes.push(format!("Raised again under {rules}, not from the archive of alerts"));
+        }
+        if self.damaged > 0 {
+            notes.push(format!("{} could not be read: this report is incomplete", plural(self.damaged, "object")));
         }
         if self.withdrawn > 0 {
             notes.push(format!("{} left out, because their rule was withdrawn", plural(self.withdrawn, "alert")));
