@@ -51,12 +51,15 @@ def run_page(stack, server, block):
     assert done.returncode == 0, f"{block}\n{done.stdout}"
 
 
+RESPONSE = b'{"received":"2026-11-24T02:43:00Z","zone":"gents","source":"reported","done":"2026-11-24T02:42:00Z"}\n'
+
+
 def test_move_to_aws_keeps_readings_state_rules_and_credentials(stack, server, zones):
     counted, spilt = zones
     assert server.push(reading("UM", counted, count=20), "not a reading")["rejected"] == 1
     assert server.push(reading("WD", spilt, value=1, AreaP=9))["alerts"] == 1
     # As the sweep writes them.
-    for folder, line in {"alerts": (ROOT / "tests/data/alert.json").read_bytes(), "responses": b'{"zone":"gents"}\n'}.items():
+    for folder, line in {"alerts": (ROOT / "tests/data/alert.json").read_bytes(), "responses": RESPONSE}.items():
         archived = server.data / folder / "dt=2026-11-24/x.ndjson.zst"
         archived.parent.mkdir(parents=True)
         archived.write_bytes(zstandard.compress(line))
@@ -64,6 +67,8 @@ def test_move_to_aws_keeps_readings_state_rules_and_credentials(stack, server, z
     with stack.secret({"username": "replaced", "password": "replaced"}), stack.rules(server.rules.read_text()):
         run_page(stack, server, copy)
         stack.force_cold_start()
+        # A zone with something to archive is not replaced.
+        stack.archive()
         rebuilt = run_ops(stack.aws, stack.operator.config, "rebuild-state", "--program", command(), "--replace", stdin="y\n")
         assert rebuilt.returncode == 0, rebuilt.stdout
         stored = [path.relative_to(server.data).as_posix() for path in server.data.rglob("*.zst")]
