@@ -13,7 +13,8 @@ def rebuild(stack, program, since=None, replace=False):
     print(f"This replays the readings in s3://{bucket}{f' since {since}' if since else ''} and writes the state of each")
     print(f"zone to the table {table}. It sends no messages. The stack keeps accepting pushes.")
     if replace:
-        print("Zones that are in the table are overwritten, unless a push is changing them, or a message or an alert of them waits to be sent or archived.")
+        print("Zones that are in the table are overwritten, unless a push is changing them, or a message or an alert of them waits")
+        print("to be sent or archived.")
     else:
         print("Zones that are in the table do not change. REPLACE=yes overwrites them.")
     if not is_confirmed("Rebuild it now?"):
