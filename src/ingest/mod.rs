@@ -355,7 +355,7 @@ impl Ingest {
         for (zone, responses) in about {
             for project in known_projects(&*self.ports.state, zone).await? {
                 let mut responses = responses.clone();
-                responses.retain(|(_, response)| response.project.as_ref().is_none_or(|of| *of == project));
+                responses.retain(|(_, response)| response.is_about(zone, &project));
                 if !responses.is_empty() {
                     by_zone.insert(ZoneKey::zone(project, zone).to_string(), responses);
                 }

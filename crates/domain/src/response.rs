@@ -64,6 +64,12 @@ impl Response {
         (started.is_some() || done.is_some()).then_some(response)
     }
 
+    /// Whether it is about this zone. Without a project, it is about the zones with its id in every project.
+    #[must_use]
+    pub fn is_about(&self, zone: &str, project: &str) -> bool {
+        self.zone == zone && self.project.as_ref().is_none_or(|own| own == project)
+    }
+
     /// When it happened: the end, else the begin.
     #[must_use]
     pub fn at(&self) -> Option<Timestamp> {

@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
-use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 
+use super::hours::{DAY, start};
 use super::{Archive, ArchiveError, Period, read_folder};
 use domain::alert::AlertId;
 use domain::alert::life::AlertLife;
 use domain::archive::{ALERTS, RESPONSES};
 use domain::response::{ReceivedResponse, ResponseSource};
 
-/// The clocks of devices can be ahead: an alert can be archived on a day before its own.
+/// The clock of a device or of Matrix can be ahead by minutes: a fact can be archived on the day before its own.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Archived alerts and responses.
@@ -95,11 +93,12 @@ fn read_lines<T: DeserializeOwned>(
     damaged: &mut Vec<ArchiveError>,
     mut visit: impl FnMut(T),
 ) -> Result<(), ArchiveError> {
-    let first = since.and_then(|since| since.checked_sub(AHEAD).ok());
-    let first = first.map(|since| since.to_zoned_datetime(TimeZone::UTC).date());
+    let since = since.and_then(|since| since.checked_sub(AHEAD).ok());
+    let days = Period { since, until: None };
     for day in archive.folders(folder)? {
-        let date = BrokenDownTime::parse(format!("{folder}dt=%Y-%m-%d/"), &day).and_then(|day| day.to_date());
-        if date.is_ok_and(|date: Date| first.is_none_or(|first| date >= first)) {
+        if start(&format!("{folder}{DAY}"), &day)
+            .is_some_and(|start| days.overlaps(start, SignedDuration::from_hours(24)))
+        {
             read_folder(archive, &day, |object| {
                 let lines = object.text().and_then(|text| {
                     let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<T>, _>>();

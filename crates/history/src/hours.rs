@@ -11,7 +11,7 @@ use domain::archive::ObjectKey;
 /// The folder of readings.
 const RAW: &str = "raw/";
 /// The formats of the folders of a day and of an hour below their root.
-const DAY: &str = "dt=%Y-%m-%d/";
+pub(crate) const DAY: &str = "dt=%Y-%m-%d/";
 const HOUR: &str = "dt=%Y-%m-%d/hh=%H/";
 /// A buffered object is in the hour in which its first push arrived. So a push can be this much newer than that hour: Firehose adds
 /// pushes to it until it can deliver it, for up to 24 hours, buffers for up to 15 minutes, and the clock of a device can be ahead;
@@ -76,7 +76,7 @@ fn overlaps(period: &Period, start: Timestamp) -> bool {
 }
 
 /// The start of the day or hour of a folder whose name has this format.
-fn start(format: &str, folder: &str) -> Option<Timestamp> {
+pub(crate) fn start(format: &str, folder: &str) -> Option<Timestamp> {
     let parsed = BrokenDownTime::parse(format, folder).ok()?;
     let at = parsed.to_date().ok()?.to_datetime(parsed.to_time().unwrap_or_default());
     // `dt=2026-5-1` is parsed too, but is not a name that we write.

@@ -214,13 +214,9 @@ impl<'r> BacktestRun<'r> {
         by_zone
     }
 
-    /// The indices of the known zones that a response is about. Without a project, it is about all with its id.
+    /// The indices of the known zones that a response is about.
     fn zones_of(&self, response: &Response) -> impl Iterator<Item = usize> {
-        let is_about = |key: &ZoneKey<'_>| {
-            key.is_zone
-                && key.id == response.zone
-                && response.project.as_ref().is_none_or(|project| *project == key.project)
-        };
+        let is_about = |key: &ZoneKey<'_>| key.is_zone && response.is_about(&key.id, &key.project);
         self.by_key.iter().filter(move |(key, _)| is_about(key)).map(|(_, zone)| *zone)
     }
 

@@ -13,6 +13,8 @@ mod evaluation;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod followed_zone;
+#[cfg(test)]
 mod implausible_tests;
 #[cfg(test)]
 mod life_tests;
@@ -20,6 +22,8 @@ mod occurrences;
 mod policy;
 #[cfg(test)]
 mod recipient_tests;
+#[cfg(test)]
+mod response_tests;
 mod suppression;
 mod sweep;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
 use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
 
-/// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if `with_silence` is
-/// false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
+/// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if
+/// `with_silence` is false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
 #[must_use]
 pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bool) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
@@ -32,8 +32,7 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
 }
 
 /// When something is next due in a zone: a message, a fact to archive, the end of a suppression or of an unanswered alert, a
-/// reminder, a silence. `None` if nothing is due
-/// before the next reading.
+/// reminder, a silence. `None` if nothing is due before the next reading.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
     let rule_states = state.rule_states.values().flat_map(|devices| devices.values());

@@ -12,7 +12,8 @@ use crate::rules::Kind;
 
 /// Most open alerts of a zone. A further one is sent, and not followed.
 pub const MOST_OPEN: usize = 200;
-/// How long an alert is open if nobody answers and the sensor cannot measure its end, or has measured nothing since people were done.
+/// How long an alert is open: since it was raised, if no sensor can measure its end; since people were done, if the sensor has
+/// measured nothing since then.
 const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
 /// How long alerts and responses wait until they are archived: a push that sends their messages has ended by then.
 const ARCHIVED_AFTER: SignedDuration = LEASE;
@@ -21,14 +22,14 @@ const MOST_FACTS: usize = 500;
 /// Most responses whose repeats are known.
 const MOST_RESPONSES: usize = 32;
 
-/// The open alerts of a zone.
+/// The open alerts of a zone, the last responses, and what is to be archived about both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lives {
     /// In the order in which they were raised.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     open: Vec<AlertLife>,
-    /// The last responses.
+    /// The last responses, so that a repeat changes nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     responses: Vec<Fingerprint>,
     /// What the next sweep archives.
@@ -40,7 +41,7 @@ pub struct Lives {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    /// Alerts, each when it was raised and when it ended.
+    /// A line when an alert is raised, and one when it ends; one line if both happen before the sweep.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertLife>,
     /// Responses, each when it was first received.
@@ -81,8 +82,8 @@ impl Lives {
         &self.open
     }
 
-    /// Begins the life of an alert. If it is open already, it becomes worse, or goes to further audiences: an alert that lasts is open
-    /// once for its rule and device. `is_known` begins none: another audience was told before.
+    /// Begins the life of an alert. If one of its rule and device is open and lasts, that one becomes worse, or goes to further
+    /// audiences. If `is_known`, no life begins: an earlier message to another audience has begun it.
     pub fn begin(&mut self, new: AlertLife, is_known: bool) {
         let is_same =
             |life: &&mut AlertLife| life.alert == new.alert || new.kind.lasts() && life.is_of(&new.rule, &new.device);
@@ -105,7 +106,7 @@ impl Lives {
     }
 
     /// Ends the alert of `rule` for `device` because the sensor measured at `at` that it is over. `only_done` leaves it open unless
-    /// people said that they were done. Returns whether it was open.
+    /// people said that they were done. Returns whether an alert ended.
     pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, only_done: bool) -> bool {
         self.end(|life| {
             let is_it = life.is_of(rule, device) && !(only_done && life.done.is_empty());
@@ -116,15 +117,16 @@ impl Lives {
         })
     }
 
-    /// Opens the alert of `rule` for `device` again, if the sensor measured at `at` that it is over: a reading of the same time is
-    /// worse. It is archived again when it ends.
+    /// Opens the alert of `rule` for `device` again if the sensor measured at `at` that it is over: a reading of the same time is
+    /// worse. Does nothing if its end is archived already.
     pub fn reopen(&mut self, rule: &str, device: &str, at: Timestamp) {
         let end = Some(LifeEnd { at, reason: EndReason::Resolved });
         let is_it = |life: &AlertLife| life.end == end && life.is_of(rule, device);
         if let Some(index) = self.facts.alerts.iter().position(is_it) {
             let mut life = AlertLife { end: None, ..self.facts.alerts.remove(index) };
             life.done.remove(&ResponseSource::Measured);
-            self.begin(life, false);
+            self.facts.add(life.clone());
+            self.open.push(life);
         }
     }
 
@@ -140,7 +142,8 @@ impl Lives {
     }
 
     /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached` returns
-    /// when a sensor last measured a worse breach, for a rule and a device. A repeated response changes nothing.
+    /// when the severity last rose, for a rule that fires and a device: if that is after `done`, the contradiction is recorded, and
+    /// the alert stays open. A repeated response changes nothing.
     pub fn respond(&mut self, received: ReceivedResponse, still_breached: impl Fn(&str, &str) -> Option<Timestamp>) {
         let id = DedupWindow::fingerprint(&received.response.id());
         if self.responses.contains(&id) {
@@ -188,18 +191,19 @@ impl Lives {
         &self.facts
     }
 
-    /// Removes and returns what is to be archived.
+    /// Removes and returns what is to be archived, for an evaluation that archives nothing, such as a backtest.
     pub fn take_facts(&mut self) -> Facts {
         std::mem::take(&mut self.facts)
     }
 
-    /// Removes what is archived.
+    /// Removes these lines after their objects are written. A line that has changed stays. After a crash in between, they are archived
+    /// again, and readers keep one of each.
     pub fn remove_facts(&mut self, archived: &Facts) {
         self.facts.alerts.retain(|life| !archived.alerts.contains(life));
         self.facts.responses.retain(|response| !archived.responses.contains(response));
     }
 
-    /// Ends the open alerts for which `end` returns when and why. Returns whether there is one.
+    /// Ends the open alerts for which `end` returns when and why. Returns whether any ended.
     fn end(&mut self, mut end: impl FnMut(&mut AlertLife) -> Option<(Timestamp, EndReason)>) -> bool {
         let before = self.open.len();
         self.open.retain_mut(|life| {
