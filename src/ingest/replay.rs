@@ -67,8 +67,8 @@ impl<'i> Replay<'i> {
         Ok(Replayed { readings: readings.len(), stats })
     }
 
-    /// Applies the last reported responses, and runs the actions that history has left due by `now`, such as the end of a block. Leaves no-data alerts to the live
-    /// receiver.
+    /// Applies the last reported responses, and runs the actions that history has left due by `now`, such as the end of a block.
+    /// Leaves no-data alerts to the live receiver.
     ///
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.

@@ -150,7 +150,7 @@ impl Ingest {
     }
 
     /// Archives the alerts and responses of these zones, then removes them there. If that fails, the next sweep archives them
-    /// again, and readers keep one of each.
+    /// again, and readers keep one of each. A zone that cannot be written does not stop the others.
     async fn archive(
         &self,
         rules: &RuleSet,
@@ -163,6 +163,7 @@ impl Ingest {
             facts.get(zone).into_iter().for_each(|archived| state.lives.remove_facts(archived));
             Evaluation { state, ..Evaluation::default() }
         };
+        let mut first_failure = None;
         // Some zones at a time: those of a storm take long, and what is removed is not archived again.
         for zones in zones.chunks(ZONES_ARCHIVED_TOGETHER) {
             let mut all = Facts::default();
@@ -174,10 +175,10 @@ impl Ingest {
             for zones in zones.chunks(ZONES_PER_LOAD) {
                 let evaluator = self.evaluator(rules, now);
                 let (_, failure) = evaluator.change_each(zones, &remove, Lease::New(0), Some(due_zones)).await;
-                failure.map_or(Ok(()), Err)?;
+                first_failure = first_failure.or(failure);
             }
         }
-        Ok(())
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// Sends the messages that wait for a background channel, within its rate limit.
