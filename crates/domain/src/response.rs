@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::alert::AlertId;
 use super::digest::Digest;
 use super::display::presentable;
 use super::json::Raw;
@@ -37,16 +38,42 @@ pub struct Response {
     /// When they began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub started: Option<Timestamp>,
-    /// When they had finished: the zone is clean.
+    /// When they had finished: the zone is clean, or the alert is dealt with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub done: Option<Timestamp>,
+    /// The alert that they answered, and only this one; `None` for all alerts of the zone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alert: Option<AlertId>,
+    /// They take the alert: others need not, until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub taken: Option<Hold>,
+    /// They snooze the alert: they want to hear no more of it until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub snoozed: Option<Hold>,
+    /// The team or the initials of those who say so, made [presentable].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+}
+
+/// A time in which nobody is reminded of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hold {
+    /// When people said so.
+    pub at: Timestamp,
+    /// The end.
+    pub until: Timestamp,
 }
 
 impl Response {
+    /// A response that says nothing yet.
+    pub fn new(zone: impl Into<String>, source: ResponseSource) -> Self {
+        let (zone, project, zone_name, alert, by) = (zone.into(), None, None, None, None);
+        Self { zone, project, zone_name, source, started: None, done: None, alert, taken: None, snoozed: None, by }
+    }
+
     /// A finished cleaning of a zone that people reported.
     pub fn reported(zone: impl Into<String>, done: Timestamp) -> Self {
-        let source = ResponseSource::Reported;
-        Self { zone: zone.into(), project: None, zone_name: None, source, started: None, done: Some(done) }
+        Self { done: Some(done), ..Self::new(zone, ResponseSource::Reported) }
     }
 
     /// Reads the parts of a Matrix event: `RoutingKey` = `matrix.…`, and `Meta` with `Zone`, `ZoneName`, and `AStart` and `AEnd`, the
@@ -60,7 +87,7 @@ impl Response {
         let (started, done) = (time("AStart"), time("AEnd"));
         let zone_name = meta.member("ZoneName").and_then(Raw::text).and_then(|name| presentable(&name));
         let zone = meta.member("Zone")?.text()?.into_owned();
-        let response = Self { zone, project: None, zone_name, source: ResponseSource::Recorded, started, done };
+        let response = Self { zone_name, started, done, ..Self::new(zone, ResponseSource::Recorded) };
         (started.is_some() || done.is_some()).then_some(response)
     }
 
@@ -73,7 +100,7 @@ impl Response {
     /// When it happened: the end, else the begin.
     #[must_use]
     pub fn at(&self) -> Option<Timestamp> {
-        self.done.or(self.started)
+        self.done.or(self.started).or(self.taken.or(self.snoozed).map(|hold| hold.at))
     }
 
     /// The id. The same response has the same id, however often it is received.
@@ -81,7 +108,14 @@ impl Response {
     pub fn id(&self) -> Digest {
         let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| time.to_string());
         let (project, source) = (self.project.as_deref().unwrap_or_default(), self.source.as_str());
-        Digest::of_fields(&[&self.zone, project, source, &time(self.started), &time(self.done)])
+        let mut fields = vec![self.zone.clone(), project.to_owned(), source.to_owned()];
+        fields.extend([time(self.started), time(self.done)]);
+        if let Some(alert) = self.alert {
+            let hold = |hold: Option<Hold>| [time(hold.map(|hold| hold.at)), time(hold.map(|hold| hold.until))];
+            fields.extend([alert.to_string(), self.by.clone().unwrap_or_default()]);
+            fields.extend([hold(self.taken), hold(self.snoozed)].into_iter().flatten());
+        }
+        Digest::of_fields(&fields)
     }
 }
 
@@ -108,9 +142,8 @@ mod tests {
 
     fn recorded(started: Option<&str>, done: Option<&str>) -> Option<Response> {
         let time = |time: Option<&str>| time.map(|time| time.parse().unwrap());
-        let source = ResponseSource::Recorded;
         let (started, done) = (time(started), time(done));
-        Some(Response { zone: "z".into(), project: None, zone_name: None, source, started, done })
+        Some(Response { started, done, ..Response::new("z", ResponseSource::Recorded) })
     }
 
     #[test]

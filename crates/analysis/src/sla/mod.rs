@@ -112,7 +112,7 @@ pub fn report(
     for life in lives.iter_mut().filter(|life| life.location.zone.is_some()) {
         for response in by_zone.get(&life.location.zone).into_iter().flatten() {
             if response.project.is_none() || response.project == life.location.project {
-                life.respond(response.source, response.started, response.done);
+                life.respond(response);
             }
         }
     }

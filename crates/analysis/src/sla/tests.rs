@@ -282,13 +282,11 @@ fn any_response() -> impl Strategy<Value = Response> {
     let time = || prop::option::of(-60..600_i64);
     let source = prop_oneof![Just(ResponseSource::Reported), Just(ResponseSource::Recorded)];
     (0..3_usize, 0..3_usize, source, time(), 0..600_i64).prop_map(|(zone, project, source, started, done)| Response {
-        zone: ["lobby", "gym", "hall"][zone].into(),
         project: [None, Some("tower".to_owned()), Some("mall".to_owned())][project].clone(),
-        zone_name: None,
-        source,
         started: started.map(at),
         // Every third one is of people who have begun only.
         done: (started.is_none() || done % 3 > 0).then(|| at(done)),
+        ..Response::new(["lobby", "gym", "hall"][zone], source)
     })
 }
 

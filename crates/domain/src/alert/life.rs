@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId};
+use super::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
 use crate::location::Location;
-use crate::response::ResponseSource;
+use crate::response::{Hold, Response, ResponseSource};
 use crate::rules::hours::WeeklyHours;
 use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
@@ -20,6 +20,9 @@ use crate::words;
 pub struct AlertLife {
     /// The id of the alert. Of several that were raised before the first was over, that of the first.
     pub alert: AlertId,
+    /// The ids of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub further: Vec<AlertId>,
     /// The id of the rule.
     pub rule: String,
     /// The title of the rule: "Bad smell".
@@ -35,6 +38,12 @@ pub struct AlertLife {
     /// The first breached limit of its worst alert; `None` for a silence rule.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub breach: Option<Breach>,
+    /// How breaches became the alert.
+    #[serde(skip_serializing_if = "Trigger::is_immediate", default)]
+    pub trigger: Trigger,
+    /// The reasons of feedback, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reasons: Vec<String>,
     /// The event time of the reading that fired the rule.
     pub at: Timestamp,
     /// Since when people could know: when its reading was first received or its suppression ended, or when a sweep found that data
@@ -49,6 +58,18 @@ pub struct AlertLife {
     /// The targets when it was raised.
     #[serde(flatten)]
     pub targets: Targets,
+    /// When somebody first took it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acknowledged: Option<Timestamp>,
+    /// Who took it last, and until when others need not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub taken: Option<Claim>,
+    /// Who snoozed it last, and until when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub snoozed: Option<Claim>,
+    /// The further audiences that were told because nobody had answered, in the order of the steps of the rule.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub escalated: Vec<Escalation>,
     /// When people began to deal with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub started: Option<Timestamp>,
@@ -66,6 +87,25 @@ pub struct AlertLife {
 /// Most alerts can be answered.
 fn answerable() -> bool {
     true
+}
+
+/// A time in which nobody is reminded of an alert, and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Claim {
+    /// The time.
+    #[serde(flatten)]
+    pub hold: Hold,
+    /// The team or the initials.
+    pub by: String,
+}
+
+/// A step of an escalation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// When the step was done.
+    pub at: Timestamp,
+    /// The ids of the audiences that were told; empty if nobody of them was on duty.
+    pub to: Vec<String>,
 }
 
 /// How fast people should deal with the alerts of a rule.
@@ -129,6 +169,7 @@ impl AlertLife {
     pub fn new(alert: &Alert, rule: &Rule, device: &str, to: &[String], targets: Targets, raised: Timestamp) -> Self {
         Self {
             alert: alert.id,
+            further: Vec::new(),
             rule: alert.rule.clone(),
             title: alert.title.clone(),
             kind: rule.kind,
@@ -136,11 +177,17 @@ impl AlertLife {
             device: device.to_owned(),
             location: alert.location.clone(),
             breach: alert.breaches.first().cloned(),
+            trigger: alert.trigger,
+            reasons: alert.reasons.clone(),
             at: alert.at,
             raised,
             to: to.to_vec(),
             answerable: rule.is_answerable(),
             targets,
+            acknowledged: None,
+            taken: None,
+            snoozed: None,
+            escalated: Vec::new(),
             started: None,
             done: BTreeMap::new(),
             contradiction: None,
@@ -160,15 +207,49 @@ impl AlertLife {
         self.done.iter().map(|(source, at)| (*at, *source)).min()
     }
 
-    /// Adds what people did in the zone, if people can answer the alert, and neither before it nor after its end. The earliest times
-    /// count, so that the order of the responses does not matter.
-    pub fn respond(&mut self, source: ResponseSource, started: Option<Timestamp>, done: Option<Timestamp>) {
+    /// Whether it contains the alert with this id.
+    #[must_use]
+    pub fn contains(&self, alert: AlertId) -> bool {
+        self.alert == alert || self.further.contains(&alert)
+    }
+
+    /// Until when nobody is reminded of it, because somebody has it or snoozed it; `None` if nobody did.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Timestamp> {
+        self.taken.iter().chain(&self.snoozed).map(|claim| claim.hold.until).max()
+    }
+
+    /// Who has it at `now`.
+    #[must_use]
+    pub fn holder(&self, now: Timestamp) -> Option<&Claim> {
+        self.taken.as_ref().filter(|claim| claim.hold.until > now && self.done.is_empty())
+    }
+
+    /// Whether a response in its zone is about it: one that names it, or one of the whole zone, if a cleaning answers it.
+    #[must_use]
+    pub fn is_answered_by(&self, response: &Response) -> bool {
+        response.alert.map_or(self.answerable, |alert| self.contains(alert))
+    }
+
+    /// Adds what people did in its zone, unless that was before it or after its end. Of repeated answers, the earliest count, and the
+    /// last one who takes or snoozes it, so that the order of the responses does not matter.
+    pub fn respond(&mut self, response: &Response) {
+        if !self.is_answered_by(response) {
+            return;
+        }
         let end = self.end.map(|end| end.at);
-        let is_about = |time: &Timestamp| self.answerable && *time >= self.at && end.is_none_or(|end| *time <= end);
-        let (started, done) = (started.filter(is_about), done.filter(is_about));
+        let is_during = |time: &Timestamp| *time >= self.at && end.is_none_or(|end| *time <= end);
+        let (started, done) = (response.started.filter(is_during), response.done.filter(is_during));
+        let [taken, snoozed] = [response.taken, response.snoozed].map(|hold| {
+            let hold = hold.filter(|hold| is_during(&hold.at))?;
+            Some(Claim { hold, by: response.by.clone().unwrap_or_default() })
+        });
         self.started = self.started.into_iter().chain(started).min();
+        self.acknowledged = self.acknowledged.into_iter().chain(taken.as_ref().map(|claim| claim.hold.at)).min();
+        self.taken = self.taken.take().max(taken);
+        self.snoozed = self.snoozed.take().max(snoozed);
         if let Some(done) = done {
-            let earliest = self.done.entry(source).or_insert(done);
+            let earliest = self.done.entry(response.source).or_insert(done);
             *earliest = done.min(*earliest);
         }
     }

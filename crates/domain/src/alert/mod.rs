@@ -114,6 +114,12 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Whether it is one reading.
+    #[must_use]
+    pub fn is_immediate(&self) -> bool {
+        *self == Self::Immediate
+    }
+
     /// When it began; `None` for one reading.
     #[must_use]
     pub fn since(self) -> Option<Timestamp> {

@@ -7,7 +7,7 @@ use super::dedup_window::{DedupWindow, Fingerprint};
 use super::outbox::LEASE;
 use crate::alert::life::{AlertLife, Contradiction, EndReason, LifeEnd};
 use crate::breach::Breach;
-use crate::response::{ReceivedResponse, Response, ResponseSource};
+use crate::response::{ReceivedResponse, ResponseSource};
 use crate::rules::Kind;
 
 /// Most open alerts of a zone. A further one is sent, and not followed.
@@ -19,6 +19,8 @@ const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(24);
 const ARCHIVED_AFTER: SignedDuration = LEASE;
 /// Most alerts, and most responses, that wait to be archived.
 const MOST_FACTS: usize = 500;
+/// Most further alerts of an open alert whose ids are known. A threshold can only become more severe so often.
+const MOST_FURTHER: usize = 8;
 /// Most responses whose repeats are known.
 const MOST_RESPONSES: usize = 32;
 
@@ -88,8 +90,11 @@ impl Lives {
         let is_same =
             |life: &&mut AlertLife| life.alert == new.alert || new.kind.lasts() && life.is_of(&new.rule, &new.device);
         if let Some(life) = self.open.iter_mut().find(is_same) {
+            if !life.contains(new.alert) && life.further.len() < MOST_FURTHER {
+                life.further.push(new.alert);
+            }
             if new.severity > life.severity {
-                (life.severity, life.breach) = (new.severity, new.breach);
+                (life.severity, life.breach, life.trigger) = (new.severity, new.breach, new.trigger);
             }
             // No audience is everybody.
             if life.to.is_empty() || new.to.is_empty() {
@@ -153,11 +158,12 @@ impl Lives {
             self.responses.remove(0);
         }
         self.responses.push(id);
-        let Response { source, started, done, .. } = received.response;
+        let response = received.response.clone();
         push_limited(&mut self.facts.responses, received);
-        for life in &mut self.open {
-            life.respond(source, started, done);
-            let breached = still_breached(&life.rule, &life.device).filter(|at| done.is_some_and(|done| *at > done));
+        for life in self.open.iter_mut().filter(|life| life.is_answered_by(&response)) {
+            life.respond(&response);
+            let is_later = |at: &Timestamp| response.done.is_some_and(|done| *at > done);
+            let breached = still_breached(&life.rule, &life.device).filter(is_later);
             if let Some(at) = breached.filter(|_| life.kind == Kind::Threshold && !life.done.is_empty()) {
                 life.contradiction.get_or_insert_with(|| Contradiction { at, breach: life.breach.clone() });
             }

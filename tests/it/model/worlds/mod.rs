@@ -165,7 +165,7 @@ impl Responded {
     pub(crate) fn response(self) -> Response {
         let Self { source, started, done } = self;
         let (started, done) = (started.map(timestamp), done.map(timestamp));
-        Response { zone: "z".to_owned(), project: None, zone_name: None, source, started, done }
+        Response { started, done, ..Response::new("z", source) }
     }
 }
 
