@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use super::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
 
@@ -83,7 +83,7 @@ pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + Deserial
         if value == before {
             return Ok(result);
         }
-        match store.commit(key, document.version, &to_json(&value)?, None).await? {
+        match store.commit(key, document.version, &to_json(&value)?, IndexEntry::default()).await? {
             Commit::Done => return Ok(result),
             Commit::Lost if attempt == retries => break,
             Commit::Lost => backoff(attempt.min(MAX_DOUBLINGS)).await,
