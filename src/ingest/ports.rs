@@ -181,7 +181,7 @@ pub struct AttentionEntry {
 }
 
 impl AttentionEntry {
-    /// The entry of a zone; `None` if it has no open alert.
+    /// The entry of a zone; `None` if it needs no attention.
     ///
     /// # Errors
     /// Never in practice: a state is JSON.

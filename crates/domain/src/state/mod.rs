@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::accumulator::Accumulator;
-pub use self::attention::Attention;
+pub use self::attention::{Attention, UnsentMessages};
 pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
 pub use self::lives::{Facts, Lives, MOST_OPEN};
