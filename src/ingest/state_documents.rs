@@ -20,6 +20,9 @@ const FIRST_BACKOFF_MS: u64 = 10;
 /// How often the backoff doubles in [`change`]. With a higher bound, writers that lost often would pause while others win.
 const MAX_DOUBLINGS: u32 = 3;
 
+/// Key of the document with the time of the last push.
+pub(super) const ARRIVALS: &str = "arrivals";
+
 /// When the last push arrived, from any device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
