@@ -14,6 +14,7 @@ use super::state_documents::read;
 use crate::domain::alert::AlertId;
 use crate::domain::alert::life::{AlertLife, Claim};
 use crate::domain::engine::{self, Evaluation};
+use crate::domain::location::Location;
 use crate::domain::response::{Hold, Response, ResponseSource};
 use crate::domain::rules::{RuleSet, Settings};
 use crate::domain::state::{Channel, ZoneKey, ZoneState};
@@ -79,6 +80,10 @@ pub struct ZoneAlerts {
     pub projects: BTreeMap<String, String>,
     /// The name, else the id.
     pub name: String,
+    /// When it was last cleaned.
+    pub cleaned: Option<Timestamp>,
+    /// The location of an open alert, else of the site, for local times.
+    pub location: Location,
     /// The open alerts, in the order in which they were raised.
     pub open: Vec<OpenAlert>,
 }
@@ -134,9 +139,14 @@ impl Answers<'_> {
             states.iter().flat_map(|(key, state)| state.lives.open().iter().map(|life| OpenAlert::new(key, life)));
         let declared = self.rules.names.zones.get(named.id).and_then(|zone| zone.name.clone());
         let learned = || states.values().find_map(|state| state.zone_name.clone());
+        let open = Vec::from_iter(open);
+        let (zone, project) = (Some(named.id.to_owned()), projects.values().next().cloned());
+        let site = || Location { zone, project, ..Location::default() };
         Ok(ZoneAlerts {
             name: declared.or_else(learned).unwrap_or_else(|| named.id.to_owned()),
-            open: open.collect(),
+            cleaned: states.values().filter_map(|state| state.cleaned).max(),
+            location: open.first().map_or_else(site, |open| open.life.location.clone()),
+            open,
             id: named.id.to_owned(),
             projects,
         })

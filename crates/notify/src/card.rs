@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::email::measured;
 use super::facts::Facts;
 use super::texts::Texts;
-use super::time::{elapsed, moment, zone};
+use super::time::{self, elapsed, zone};
 use domain::alert::Alert;
 use domain::alert::life::AlertLife;
 use domain::digest::Digest;
@@ -71,7 +71,7 @@ impl AlertCard {
             notes: facts.names.notes,
             measured: first.breaches.first().map(|breach| measured(breach, &texts)),
             reasons: first.reasons,
-            since: moment(&texts, &first.location, since, now),
+            since: time::moment(&texts, &first.location, since, now),
             duration: elapsed(&texts, since, now),
             time_zone: zone(&first.location, now),
             action: first.action,
@@ -84,8 +84,15 @@ impl AlertCard {
     /// The local time of `at`, with a date if it is on another day than now.
     #[must_use]
     pub fn moment(&self, at: Timestamp) -> String {
-        moment(&Texts::english(), &self.place, at, self.now)
+        time::moment(&Texts::english(), &self.place, at, self.now)
     }
+}
+
+/// The local time of `at`, with a date if it is on another day than `now`: "13:40", "Tue 13:40".
+#[must_use]
+pub fn moment(location: &Location, rules: &RuleSet, at: Timestamp, now: Timestamp) -> String {
+    let location = Location { local_zone: location.local_zone(&rules.names).clone(), ..location.clone() };
+    time::moment(&Texts::english(), &location, at, now)
 }
 
 #[cfg(test)]

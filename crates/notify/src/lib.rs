@@ -39,6 +39,6 @@ mod time;
 #[cfg(test)]
 mod trigger_tests;
 
-pub use self::card::AlertCard;
+pub use self::card::{AlertCard, moment};
 pub use self::own_texts::read_rules;
 pub use self::text::{amount, duration, in_words};
