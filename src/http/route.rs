@@ -32,6 +32,8 @@ impl Route {
 /// A page for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PageRoute<'p> {
+    /// What needs attention.
+    Board,
     /// The link of a message.
     Link { token: &'p str },
     /// An invitation.
@@ -40,18 +42,22 @@ pub(super) enum PageRoute<'p> {
     Door { zone: String, project: Option<String> },
 }
 
-/// The prefix of the paths of pages.
-const PAGES: &str = "/board/";
+/// The path of the board, below which all pages are.
+const BOARD: &str = "/board";
 
 impl<'p> PageRoute<'p> {
     /// Whether the path is one of pages, known or not.
     pub(super) fn is_page(parts: &Parts) -> bool {
-        parts.uri.path().starts_with(PAGES)
+        parts.uri.path().strip_prefix(BOARD).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The page of a request; `None` if its path is unknown.
     pub(super) fn parse(parts: &'p Parts) -> Option<Self> {
-        let (kind, last) = parts.uri.path().strip_prefix(PAGES)?.split_once('/')?;
+        let path = parts.uri.path().strip_prefix(BOARD)?;
+        if path.is_empty() {
+            return Some(Self::Board);
+        }
+        let (kind, last) = path.strip_prefix('/')?.split_once('/')?;
         if last.is_empty() || last.contains('/') {
             return None;
         }

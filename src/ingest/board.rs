@@ -15,12 +15,12 @@ use crate::domain::state::{Attention, Channel, UnsentMessages};
 
 /// Most zones of the board.
 const MOST_ZONES: usize = 100;
-/// Most alerts in [`Board::newest`].
+/// Most alerts in [`BoardView::newest`].
 const MOST_NEWEST: usize = 100;
 
 /// What needs attention now. Serializes as the JSON of the board.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Board {
+pub struct BoardView {
     /// The zones with alerts that a cleaning answers, the most urgent first.
     pub zones: Vec<Attention>,
     /// Whether more zones need attention.
@@ -55,12 +55,12 @@ impl Answers<'_> {
     ///
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read. A retry can help.
-    pub async fn board(&self) -> Result<Board, UnavailableError> {
+    pub async fn board(&self) -> Result<BoardView, UnavailableError> {
         let (entries, arrival) =
             tokio::try_join!(self.state.attention(MOST_ZONES + 1), load::<LastArrival>(self.state, ARRIVALS),)?;
         let mutes = self.rules.mutes.iter().filter(|mute| mute.is_in_force(self.now));
         let mutes = mutes.map(|mute| self.muted(mute)).collect();
-        Ok(Board { last_push: arrival.0.last, mutes, ..Board::new(&entries)? })
+        Ok(BoardView { last_push: arrival.0.last, mutes, ..BoardView::new(&entries)? })
     }
 
     fn muted(&self, mute: &Mute) -> BoardMute {
@@ -73,7 +73,7 @@ impl Answers<'_> {
     }
 }
 
-impl Board {
+impl BoardView {
     fn new(entries: &[AttentionEntry]) -> Result<Self, UnavailableError> {
         let mut board = Self { has_more: entries.len() > MOST_ZONES, ..Self::default() };
         for AttentionEntry { summary, .. } in entries.iter().take(MOST_ZONES) {
