@@ -9,7 +9,7 @@ use smartclean_push::adapters::aws::{self, dynamodb::DynamoStore, rules::BucketR
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::config::{self, BoardConfig};
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::Pages;
+use smartclean_push::http::Board;
 use smartclean_push::ingest::ports::RuleSource as _;
 use smartclean_push::telemetry;
 
@@ -29,10 +29,10 @@ async fn main() -> Result<(), Error> {
     // retried when they are needed.
     let (_, ()) = tokio::join!(rules.current(Timestamp::now()), state.connect());
     tracing::info!(version = smartclean_push::VERSION, "started");
-    let pages = Arc::new(Pages::new(Box::new(state), Box::new(rules)));
+    let board = Arc::new(Board::new(Box::new(state), Box::new(rules)));
     lambda::run(|event, invocation| {
-        let pages = Arc::clone(&pages);
-        async move { pages.handle_event(&event, &invocation, Timestamp::now()).await }
+        let board = Arc::clone(&board);
+        async move { board.handle_event(&event, &invocation, Timestamp::now()).await }
     })
     .await
 }

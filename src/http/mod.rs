@@ -32,7 +32,7 @@ pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
 use self::pages::BoardMemory;
-pub use self::pages::Pages;
+pub use self::pages::Board;
 pub use self::problem::Problem;
 use self::route::{PageRoute, Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};

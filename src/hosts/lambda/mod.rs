@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use self::request::{ApiRequest, EventBody};
 pub use self::response::ApiResponse;
-use crate::http::{App, Pages, Problem};
+use crate::http::{App, Board, Problem};
 use crate::ingest::ports::StoredObjects;
 use crate::ingest::{RequestInfo, SweepStats};
 use crate::sources::{BatchItemFailures, Envelope, MemberError, PublicationOutcome, SourceEvent};
@@ -140,7 +140,7 @@ impl App {
     }
 }
 
-impl Pages {
+impl Board {
     /// Handles an event, which has to be a request of API Gateway.
     ///
     /// # Errors

@@ -41,13 +41,13 @@ const MAX_FORM: usize = 4 * 1024;
 const LONGEST_BY: usize = 40;
 
 /// The pages alone, for a host without credentials, raw bucket and publisher.
-pub struct Pages {
+pub struct Board {
     state: Box<dyn StateStore>,
     rules: Box<dyn RuleSource>,
     memory: BoardMemory,
 }
 
-impl Pages {
+impl Board {
     /// The pages about the zones in this state store.
     pub fn new(state: Box<dyn StateStore>, rules: Box<dyn RuleSource>) -> Self {
         Self { state, rules, memory: BoardMemory::default() }
