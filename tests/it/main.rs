@@ -32,6 +32,7 @@ mod model;
 mod notices;
 mod oracle;
 mod pack;
+mod pages;
 mod pending_pushes;
 mod publications;
 mod push;
