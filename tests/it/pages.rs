@@ -1,5 +1,7 @@
 //! The pages for people, through the local server and through the board function.
 
+mod board;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use smartclean_push::http::{App, Board};
 use smartclean_push::ingest::links::{
     INVITATION, Invitation, LinkedAlert, LinkedAlerts, Role, Token, create_invitation,
 };
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -58,18 +60,16 @@ impl StateStore for SlowState {
         loaded
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
-        self.0.commit(key, version, body, due).await
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
+        self.0.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.0.attention(most).await
     }
 }
 
@@ -89,6 +89,8 @@ struct Sent {
     origin: Option<String>,
     content_type: Option<&'static str>,
     cookie: Option<String>,
+    accept: Option<&'static str>,
+    known: Option<String>,
     body: String,
 }
 
@@ -140,7 +142,10 @@ impl Pages {
         let expires = self.now + SignedDuration::from_mins(minutes);
         let link = LinkedAlerts { expires, alerts: self.lives().into_iter().map(linked).collect() };
         let token = Token::random().unwrap();
-        self.state.commit(&token.key("link/"), 0, &serde_json::to_string(&link).unwrap(), None).await.unwrap();
+        self.state
+            .commit(&token.key("link/"), 0, &serde_json::to_string(&link).unwrap(), IndexEntry::default())
+            .await
+            .unwrap();
         format!("/board/a/{}", token.expose())
     }
 
@@ -165,6 +170,8 @@ impl Pages {
             origin: Some(format!("{scheme}://{}", self.authority)),
             content_type: Some("application/x-www-form-urlencoded"),
             cookie: None,
+            accept: None,
+            known: None,
             body: body.to_owned(),
         }
     }
@@ -177,6 +184,8 @@ impl Pages {
         let headers = [
             ("Origin", sent.origin.as_deref()),
             ("Content-Type", sent.content_type),
+            ("Accept", sent.accept),
+            ("If-None-Match", sent.known.as_deref()),
             ("Authorization", Some("Basic c21hcnRjbGVhbjpzM2NyZXQtUGE1NQ==")),
         ];
         let headers: Vec<_> = headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
