@@ -174,9 +174,11 @@ impl Facts<'_> {
             (Trigger::NoData { since }, AlertPhase::Firing) => Some(duration("no-data", since, self.at())),
             (Trigger::Sustained { since }, AlertPhase::Firing) => Some(duration("firing", since, self.at())),
             (Trigger::Immediate, AlertPhase::Firing) => None,
-            (_, AlertPhase::Reminder(at)) if at > self.began() => Some(duration("reminder", self.began(), at)),
+            (_, AlertPhase::Reminder(at) | AlertPhase::Escalated(at)) if at > self.began() => {
+                Some(duration("reminder", self.began(), at))
+            }
             (_, AlertPhase::Resolved(at)) if at > self.began() => Some(duration("resolved", self.began(), at)),
-            (_, AlertPhase::Reminder(_) | AlertPhase::Resolved(_)) => None,
+            (_, AlertPhase::Reminder(_) | AlertPhase::Escalated(_) | AlertPhase::Resolved(_)) => None,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The size limits of the protocols hold for every name.
 
+use domain::alert::life::Claim;
 use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Breach;
 use domain::location::Location;
+use domain::response::Hold;
 use domain::rules::RuleSet;
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -105,6 +107,9 @@ fn messages_of(name: &str) -> Vec<Message> {
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: None });
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
+        for taken in [None, Some(Claim { hold: Hold { at, until: at }, by: name.to_owned() })] {
+            messages.push(Message::Escalated { alert: alert.clone(), at, step: 1, raised: alert.at, taken });
+        }
         messages.push(Message::Resolved { alert, at });
     }
     let suppressed = |alert: &Alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) };

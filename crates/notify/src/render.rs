@@ -58,6 +58,10 @@ impl<'n> Renderer<'n> {
                 let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at), texts);
                 rendered(id(), &Facts { no_reading_since: *unheard_since, ..facts })
             }
+            Message::Escalated { alert, at, step, raised, taken } => {
+                let facts = Facts::in_phase(alert, AlertPhase::Escalated(*at), texts);
+                rendered(id(), &facts.with_escalation(*step, *raised, taken.as_ref()))
+            }
             Message::Resolved { alert, at } => {
                 rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at), texts))
             }

@@ -73,6 +73,8 @@ messages! {
     "reminder" reminder(location, title, time, since);
     "reminder-values" reminder_values(location, title, time, since, values, raised);
     "reminder-template" reminder_template(time, since, text);
+    "escalated" escalated(answer, duration, text);
+    "escalated-taken" escalated_taken(by, time, text);
     "last-reminder" last_reminder(text, since);
     "resolved" resolved(location, title, time);
     "resolved-lasted" resolved_lasted(location, title, time, raised, duration);
@@ -80,6 +82,7 @@ messages! {
     "data-again-since" data_again_since(location, time, since, duration);
     "subject" subject(title, location);
     "subject-reminder" subject_reminder(title, location);
+    "subject-escalated" subject_escalated(answer, title, location);
     "email-where" email_where(location);
     "email-floor" email_floor(floor);
     "email-note" email_note(note);

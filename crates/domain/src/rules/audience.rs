@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::RuleSet;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
 use super::hours::WeeklyHours;
 use super::selection::AlertSelection;
 use super::values::{check_id, read_severity};
+use super::{EscalationStep, Rule, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -116,11 +116,23 @@ impl RuleSet {
         std::iter::successors(Some(audience), next).take(self.audiences.len())
     }
 
-    /// Reports ids that are taken, unknown audiences after `else`, circles of them, and audiences without alerts. The positions
+    /// Reports ids that are taken, unknown audiences after `else` and in escalations, circles of them, and audiences without alerts. The positions
     /// are those of `else` of each audience.
     pub(super) fn check_audiences(&self, else_positions: &[Option<Position>], diagnostics: &mut Diagnostics) {
         let ids = || self.audiences.iter().map(|audience| audience.id.as_str());
-        let is_else = |id: &str| self.audiences.iter().any(|other| other.otherwise.as_deref() == Some(id));
+        let steps = || self.rules.iter().flat_map(Rule::steps);
+        for EscalationStep { to, position, .. } in steps().filter(|step| self.audience(&step.to).is_none()) {
+            let suggestion = match self.audiences.as_slice() {
+                [] => format!("add [[audience]] with id = \"{to}\""),
+                _ => nearest_or_all(to, ids(), "it can be:"),
+            };
+            diagnostics.suggest(position, format!("no audience has the id `{to}`"), suggestion);
+        }
+        // An audience that is only told in the place of another one, or by an escalation, needs no alerts of its own.
+        let is_else = |id: &str| {
+            self.audiences.iter().any(|other| other.otherwise.as_deref() == Some(id))
+                || steps().any(|step| step.to == id)
+        };
         for (audience, else_position) in self.audiences.iter().zip(else_positions) {
             let Audience { id, position, .. } = audience;
             if !is_else(id) {
