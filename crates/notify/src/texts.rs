@@ -96,6 +96,8 @@ messages! {
     "email-blocked" email_blocked(count);
     "email-id" email_id(kind, id);
     "email-rules" email_rules(count, rules);
+    "email-answer" email_answer(link);
+    "answer" answer(link);
     "no-sms" no_sms(cause);
     "list-alerts" list_alerts(reason, count);
     "list-head" list_head(location, alerts);
@@ -131,6 +133,7 @@ messages! {
     "day-month" day_month(day, month);
     "day-month-year" day_month_year(day, month, year);
     without variables:
+    "answer-button" answer_button();
     "digest-explanation" digest_explanation();
     "notice-nothing-arrives" nothing_arrives();
     "notice-set-aside" set_aside();

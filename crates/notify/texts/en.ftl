@@ -89,6 +89,10 @@ email-rules = { $count ->
     [one] Rule: { $rules }
    *[other] Rules: { $rules }
 }
+email-answer = Answer (I take it, done, snooze): { $link }
+answer-button = Answer: I take it, done, snooze
+# At the end of an SMS, if its audience allows links in SMS.
+answer = Answer: { $link }
 no-sms = Not sent by SMS: { $cause ->
     [quota-unknown] the daily SMS quota could not be read.
    *[quota-reached] the daily SMS quota is used up.

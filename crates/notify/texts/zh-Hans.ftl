@@ -74,6 +74,9 @@ email-id = { $kind ->
    *[alert] 警报编号：{ $id }
 }
 email-rules = 规则：{ $rules }
+email-answer = 回复（我来处理、已完成、稍后提醒）：{ $link }
+answer-button = 回复：我来处理、已完成、稍后提醒
+answer = 回复：{ $link }
 no-sms = 未发送短信：{ $cause ->
     [quota-unknown] 无法读取每日短信限额。
    *[quota-reached] 每日短信限额已用完。

@@ -212,6 +212,18 @@ pub(crate) fn is_zero(count: &usize) -> bool {
 }
 
 impl Message {
+    /// Its alerts that people can answer: those that are not over.
+    #[must_use]
+    pub fn open_alerts(&self) -> Vec<&Alert> {
+        match self {
+            Self::Resolved { .. } => Vec::new(),
+            Self::Suppressed { alerts, .. } => {
+                alerts.iter().filter(|one| one.resolved_at.is_none()).map(|one| &one.alert).collect()
+            }
+            _ => self.alerts(),
+        }
+    }
+
     fn alerts(&self) -> Vec<&Alert> {
         match self {
             Self::Notice(_) => Vec::new(),

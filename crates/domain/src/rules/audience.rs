@@ -33,8 +33,26 @@ pub struct Audience {
     pub language_position: Position,
     /// The email addresses, for a host that sends email itself.
     pub emails: Vec<String>,
+    /// Where its messages have a link.
+    pub links: Links,
     /// The position of the id.
     pub position: Position,
+}
+
+/// Where a message has a link to its alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// In every text but the SMS.
+    pub email: bool,
+    /// In the SMS, which may need a second part for it.
+    pub sms: bool,
+}
+
+/// Not in an SMS: operators filter links.
+impl Default for Links {
+    fn default() -> Self {
+        Self { email: true, sms: false }
+    }
 }
 
 impl Audience {
@@ -72,13 +90,15 @@ impl Audience {
             table.diagnostics.suggest(position, message, "write for example \"day@example.com\"");
         }
         let emails = emails.into_iter().map(|email| email.value).collect();
+        let links = read_links(table);
         let id = table.nonblank("id")?;
         check_id(&id, table.diagnostics);
         let Positioned { value: id, position } = id;
         let (otherwise, else_position) = otherwise.map(|otherwise| (otherwise.value, otherwise.position)).unzip();
         let english = || Positioned { value: "en".to_owned(), position: position.clone() };
         let Positioned { value: language, position: language_position } = language.unwrap_or_else(english);
-        let audience = Self { id, alerts, severity, on_duty, otherwise, language, language_position, emails, position };
+        let audience =
+            Self { id, alerts, severity, on_duty, otherwise, language, language_position, emails, links, position };
         Some((audience, else_position))
     }
 }
@@ -108,6 +128,14 @@ impl RuleSet {
     #[must_use]
     pub fn languages(&self) -> BTreeSet<&str> {
         self.audiences.iter().map(|audience| audience.language.as_str()).chain([self.language(&[])]).collect()
+    }
+
+    /// Where one message to the audiences `to` has a link: where all of them want one. If `to` is empty, the message is to everybody.
+    #[must_use]
+    pub fn links(&self, to: &[String]) -> Links {
+        let addressed = to.iter().filter_map(|id| self.audience(id));
+        let common = |one: Links, other: Links| Links { email: one.email && other.email, sms: one.sms && other.sms };
+        addressed.map(|audience| audience.links).reduce(common).unwrap_or_default()
     }
 
     /// An audience, the one that is told in its place, and so on.
@@ -160,6 +188,14 @@ fn read_duty(table: &mut TableReader<'_, '_>) -> Vec<WeeklyHours> {
         duty.extend(hours);
     }
     duty
+}
+
+/// Reads `links`, a list that can be empty.
+fn read_links(table: &mut TableReader<'_, '_>) -> Links {
+    let Some(written) = table.texts_if_any("links") else { return Links::default() };
+    let places = written.into_iter().map(|text| table.meaning(text, "kind of text", ["email", "sms"], |kind| kind));
+    let places: Vec<&str> = places.flatten().map(|place| place.value).collect();
+    Links { email: places.contains(&"email"), sms: places.contains(&"sms") }
 }
 
 /// Whether `text` is an email address of ASCII characters.

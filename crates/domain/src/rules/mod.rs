@@ -58,7 +58,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-pub use self::audience::Audience;
+pub use self::audience::{Audience, Links};
 use self::channels::{Email, Webhook};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
