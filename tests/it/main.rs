@@ -27,6 +27,7 @@ mod hostile;
 mod json_suite;
 mod kill;
 mod languages;
+mod links;
 mod metrics;
 mod model;
 mod notices;
