@@ -9,6 +9,7 @@ mod dispatcher;
 mod evaluator;
 #[cfg(test)]
 mod fixtures;
+pub mod links;
 mod log;
 mod pending;
 pub mod ports;

@@ -155,12 +155,26 @@ pub struct StateDocument {
 /// Key prefix of the documents that list the projects with a zone of one id.
 pub const PROJECTS_OF: &str = "projects-of/";
 
-/// Whether a store may delete the document 90 days after its last write, or after its due time if that is later. A list of
-/// projects is exempt: it is only written when a project is new in it, and a zone exists longer.
+/// Key prefix of the documents of links in messages.
+pub const LINK: &str = "link/";
+
+/// Key of the document with the URL of this receiver.
+pub const PUBLIC_URL: &str = "public-url";
+
+/// Days from the last write of a document, or from its due time if that is later, after which a store may delete it. Longer than
+/// any rule looks back, and than a link is valid. `None` for a document that is only written when it changes: it stays.
 #[must_use]
-pub fn may_expire(key: &str) -> bool {
-    !key.starts_with(PROJECTS_OF)
+pub fn retention_days(key: &str) -> Option<i64> {
+    match key {
+        PUBLIC_URL => None,
+        _ if key.starts_with(PROJECTS_OF) => None,
+        _ if key.starts_with(LINK) => Some(LINK_DAYS),
+        _ => Some(90),
+    }
 }
+
+/// Days for which a link in a message is valid.
+pub const LINK_DAYS: i64 = 7;
 
 /// Result of a compare-and-swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::adapters::due_millis::due_millis;
 use crate::domain::digest::Digest;
-use crate::ingest::ports::{StateDocument, may_expire};
+use crate::ingest::ports::{StateDocument, retention_days};
 
 /// Longest partition key, in bytes; DynamoDB, "Service, account, and table quotas".
 const MAX_KEY: usize = 2_048;
@@ -32,9 +32,6 @@ const READABLE_PREFIX: usize = 256;
 /// Partitions of the index. Each takes 1,000 writes a second, above which the table itself is throttled, and costs a read per
 /// sweep. Do not lower it while documents are due: the sweep would not find them.
 pub(super) const SHARDS: u8 = 4;
-/// How long a document stays after its last write, or after its due time if that is later. Longer than any rule looks back. A
-/// document that is due all that time and never swept expires as well.
-const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Largest item that is billed as one write, in bytes.
 const WRITE_UNIT: usize = 1_024;
 /// Size of an item without key and body, in bytes: the attributes' names, and numbers at one byte per two digits.
@@ -65,14 +62,14 @@ impl ItemCodec {
         due: Option<Timestamp>,
         now: Timestamp,
     ) -> TableItem {
-        let may_expire = may_expire(key);
+        let retention_days = retention_days(key);
         let key = item_key(key);
         let mut item = HashMap::from([
             ("version".to_owned(), AttributeValue::N(version.to_string())),
             ("body".to_owned(), self.encode_body(body, key.len())),
         ]);
-        if may_expire {
-            let expires = expires(due.map_or(now, |due| due.max(now)));
+        if let Some(days) = retention_days {
+            let expires = expires(due.map_or(now, |due| due.max(now)), days);
             item.insert("ttl".to_owned(), AttributeValue::N(expires.to_string()));
         }
         if let Some(due) = due {
@@ -154,9 +151,10 @@ pub(super) fn update_statement(table: &str, item: &TableItem, read: u64) -> Batc
     request.build().expect("the statement is set")
 }
 
-/// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds.
-fn expires(last: Timestamp) -> i64 {
-    last.checked_add(RETENTION).unwrap_or(Timestamp::MAX).as_second()
+/// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds. An item that is due all that time and never
+/// swept expires as well.
+fn expires(last: Timestamp, days: i64) -> i64 {
+    last.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX).as_second()
 }
 
 /// The partition key of a document: its key, or if that is too long its beginning and its digest.
@@ -228,8 +226,12 @@ mod tests {
         assert_eq!(expires(Some(seconds(99))), 100 + RETENTION_SECONDS);
         assert_eq!(expires(Some(seconds(101))), 101 + RETENTION_SECONDS);
         assert_eq!(expires(Some(Timestamp::MAX)), Timestamp::MAX.as_second());
-        let projects = ItemCodec::default().encode("projects-of/zone", 1, "{}", None, seconds(100));
-        assert!(!projects.contains_key("ttl"), "it is written once, and a zone exists longer");
+        let link = ItemCodec::default().encode("link/0", 1, "{}", None, seconds(100));
+        assert_eq!(digits(&link, "ttl"), 100 + 7 * 24 * 3_600);
+        for key in ["projects-of/zone", "public-url"] {
+            let item = ItemCodec::default().encode(key, 1, "{}", None, seconds(100));
+            assert!(!item.contains_key("ttl"), "{key} is written once, and needed longer");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, Trans
 use super::group_commit::GroupCommit;
 use crate::adapters::due_millis::{due_millis, now_millis};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError, may_expire};
+use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError, retention_days};
 
 /// The version of the schema below and of the documents in it, stored as the database's `user_version`. It also goes up with the
 /// version of state documents, so that `serve` refuses an older database at its start.
@@ -34,7 +34,7 @@ const INSERT: &str = "INSERT INTO documents (key, version, body, due, expires) V
                       ON CONFLICT (key) DO NOTHING";
 const UPDATE: &str =
     "UPDATE documents SET version = version + 1, body = ?2, due = ?3, expires = ?4 WHERE key = ?1 AND version = ?5";
-/// Limited, because a push waits for it.
+/// Limited, because a push waits for it. Unlike DynamoDB, it keeps a document with a due time.
 const EXPIRE: &str = "DELETE FROM documents WHERE rowid IN \
                       (SELECT rowid FROM documents WHERE due IS NULL AND expires < ?1 LIMIT 100)";
 const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
@@ -43,9 +43,6 @@ const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key L
 /// all writes slow.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Days from the last write of a document, or from its due time if that is later, to its `expires`: as in DynamoDB. Unlike there,
-/// [`EXPIRE`] keeps a document with a due time even then.
-const RETENTION_DAYS: i64 = 90;
 const DAY_MS: i64 = 86_400_000;
 
 /// Pause between two attempts to switch to the write-ahead log.
@@ -220,7 +217,7 @@ fn write_one(
     StateWrite { key, version, body, due, today }: &StateWrite,
 ) -> rusqlite::Result<usize> {
     transaction.prepare_cached(EXPIRE)?.execute([today])?;
-    let expires = may_expire(key).then(|| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + RETENTION_DAYS);
+    let expires = retention_days(key).map(|days| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + days);
     match version {
         0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires]),
         _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, version]),
@@ -412,7 +409,7 @@ mod tests {
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
         let (now, hour) = (Timestamp::now(), jiff::SignedDuration::from_hours(1));
         let write = async |key: &str, due: Option<Timestamp>| store.commit(key, 0, "{}", due).await.unwrap();
-        for key in ["idle", "used", "projects-of/zone"] {
+        for key in ["idle", "used", "projects-of/zone", "link/0", "public-url"] {
             write(key, None).await;
         }
         write("suppressed", Some(now + hour)).await;
@@ -423,7 +420,8 @@ mod tests {
             connection.query_one("SELECT expires FROM documents WHERE key = ?1", [key], |row| row.get(0)).unwrap()
         };
         let days_from_now = ["idle", "suppressed", "overdue", "later"].map(|key| expires(key).unwrap() - day(now));
-        assert_eq!(expires("projects-of/zone"), None);
+        assert_eq!((expires("projects-of/zone"), expires("public-url")), (None, None));
+        assert_eq!(expires("link/0").unwrap() - expires("idle").unwrap(), 7 - 90);
         assert!((90..=91).contains(&days_from_now[0]) && days_from_now[2] == days_from_now[0], "{days_from_now:?}");
         assert!((119..=121).contains(&days_from_now[3]), "{days_from_now:?}");
         // As if all were written 91 days ago, and 90.
@@ -432,7 +430,7 @@ mod tests {
         write("new", None).await;
         let mut select = connection.prepare("SELECT key FROM documents ORDER BY key").unwrap();
         let keys: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        assert_eq!(keys, ["later", "new", "overdue", "projects-of/zone", "suppressed", "used"]);
+        assert_eq!(keys, ["later", "new", "overdue", "projects-of/zone", "public-url", "suppressed", "used"]);
     }
 
     #[test]
