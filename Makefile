@@ -163,6 +163,12 @@ zones: needs-rust .venv/build.stamp ## Lists the sites, zones and devices of the
 rebuild-state: $(call BUILT,release) .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
 	@$(STACK) rebuild-state --program $(if $(PREBUILT),'$(COMMAND)',$(RELEASE)) $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
 
+INVITE = $(if $(LIST),--list,$(if $(REVOKE),--revoke '$(REVOKE)',--team '$(TEAM)' --role '$(ROLE)' $(if $(DAYS),--days '$(DAYS)')))
+
+.PHONY: invite
+invite: $(call BUILT,release) .venv/build.stamp ## Invites the phones of a team: make invite TEAM='Night shift' ROLE=respond DAYS=90, or ROLE=view; LIST=yes, REVOKE=id
+	@$(STACK) invite --program $(if $(PREBUILT),'$(COMMAND)',$(RELEASE)) $(INVITE)
+
 SMOKE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
 
 .PHONY: preflight-smoke

@@ -1,4 +1,4 @@
-"""The stored readings of a deployed stack: rebuild its state from them, and list the zones that sent them."""
+"""The state of a deployed stack: rebuild it from stored readings, list the zones that sent them, and invite phones."""
 
 import os
 import subprocess
@@ -33,4 +33,11 @@ def zones(stack, program, since=None, toml=False):
     command = [program, "zones", "--from", f"s3://{stack.outputs()['RawBucketName']}"]
     command += ["--since", since] if since else []
     command += ["--toml"] if toml else []
+    return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
+
+
+def invite(stack, program, public_url, arguments):
+    """Invites the phones of a team, lists invitations or revokes one. Returns the exit code of the command."""
+    command = [program, "invite", "--state", f"dynamodb://{stack.resource('StateTable')}", *arguments]
+    command += ["--url", public_url or stack.outputs()["PushUrl"].removesuffix("/push")] if "--team" in arguments else []
     return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
