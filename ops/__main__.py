@@ -68,7 +68,9 @@ def parser():
 
     command = add("invite", help="invite the phones of a team, list invitations or revoke one")
     command.add_argument("--program", type=Path, required=True, help="smartclean-push, built with the feature s3")
-    command.add_argument("arguments", nargs=argparse.REMAINDER, help="those of `smartclean-push invite`, without the state and the URL")
+    command.add_argument("--list", action="store_true", help="list the invitations in force")
+    for name in state.INVITATION_OPTIONS:
+        command.add_argument(f"--{name}", help="as of `smartclean-push invite`")
 
     for name, help in [("subscribe", "add an address that gets alerts"), ("unsubscribe", "remove an address")]:
         command = add(name, help=help)
@@ -140,7 +142,7 @@ def run(arguments):
         case "zones":
             return state.zones(stack, arguments.program, arguments.since, arguments.toml)
         case "invite":
-            return state.invite(stack, arguments.program, parameters.get("PublicUrl"), arguments.arguments)
+            return state.invite(stack, arguments, parameters.get("PublicUrl"))
         case "subscribe" | "unsubscribe":
             given = [(kind, value) for kind in ("email", "phone", "https") if (value := getattr(arguments, kind)) is not None]
             if not given:

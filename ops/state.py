@@ -6,6 +6,8 @@ import tempfile
 
 from ops import CommandError, is_confirmed, rules
 
+INVITATION_OPTIONS = ("team", "role", "days", "revoke")
+
 
 def rebuild(stack, program, since=None, replace=False):
     """Replays the stored readings into the state table after the operator confirms. Returns the exit code of the command."""
@@ -36,8 +38,11 @@ def zones(stack, program, since=None, toml=False):
     return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
 
 
-def invite(stack, program, public_url, arguments):
+def invite(stack, arguments, public_url):
     """Invites the phones of a team, lists invitations or revokes one. Returns the exit code of the command."""
-    command = [program, "invite", "--state", f"dynamodb://{stack.resource('StateTable')}", *arguments]
-    command += ["--url", public_url or stack.outputs()["PushUrl"].removesuffix("/push")] if "--team" in arguments else []
+    given = {name: value for name in INVITATION_OPTIONS if (value := getattr(arguments, name)) is not None}
+    if arguments.team is not None:
+        given["url"] = public_url or stack.outputs()["PushUrl"].removesuffix("/push")
+    options = [f"--{name}={value}" for name, value in given.items()] + (["--list"] if arguments.list else [])
+    command = [arguments.program, "invite", "--state", f"dynamodb://{stack.resource('StateTable')}", *options]
     return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
