@@ -46,6 +46,32 @@ pub struct FunctionConfig {
     pub auth_methods: AuthMethods,
 }
 
+/// The configuration of the function that serves pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoardConfig {
+    /// `RAW_BUCKET`: the bucket of the rules.
+    pub raw_bucket: String,
+    /// `STATE_TABLE`: the table of state documents.
+    pub state_table: String,
+}
+
+impl BoardConfig {
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    /// See [`FunctionConfig::from_env`].
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut variables = Variables { lookup, errors: Vec::new() };
+        let config =
+            Self { raw_bucket: variables.required("RAW_BUCKET"), state_table: variables.required("STATE_TABLE") };
+        variables.checked(config)
+    }
+}
+
 /// The bucket of the archive, for the compaction function: `RAW_BUCKET`.
 ///
 /// # Errors
@@ -223,6 +249,18 @@ mod tests {
         let bucket = |name: &str| (name == "RAW_BUCKET").then(|| "readings".to_owned());
         assert_eq!(raw_bucket_from(bucket).unwrap(), "readings");
         assert!(raw_bucket_from(|_| None).unwrap_err().to_string().contains("RAW_BUCKET is not set"));
+    }
+
+    #[test]
+    fn the_board_function_requires_a_bucket_and_a_table() {
+        let lookup = |name: &str| ["RAW_BUCKET", "STATE_TABLE"].contains(&name).then(|| name.to_lowercase());
+        let expected = BoardConfig { raw_bucket: "raw_bucket".into(), state_table: "state_table".into() };
+        assert_eq!(BoardConfig::from_lookup(lookup), Ok(expected));
+        let message = BoardConfig::from_lookup(|_| None).unwrap_err().to_string();
+        assert!(
+            message.contains("RAW_BUCKET is not set; the environment variable STATE_TABLE is not set"),
+            "{message}"
+        );
     }
 
     #[test]

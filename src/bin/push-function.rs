@@ -32,7 +32,7 @@ async fn main() -> Result<(), Error> {
     let trust = if config::names_certificates() { Trust::Machine } else { Trust::Mozilla };
     let sdk = aws::config(trust).await?;
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules = BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone() };
+    let rules = BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone(), saves_accepted: true };
     let rules = CachedRules::new(rules, aws::rules::REFRESH_INTERVAL);
     let credentials = CachedCredentials::new(SecretReader {
         client: aws_sdk_secretsmanager::Client::new(&sdk),

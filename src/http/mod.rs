@@ -13,6 +13,7 @@ mod hash_verifier;
 mod login_limit;
 mod oauth;
 mod origin;
+mod pages;
 mod problem;
 mod route;
 
@@ -30,8 +31,9 @@ use self::authenticator::sanitized_name;
 pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
+pub use self::pages::Board;
 pub use self::problem::Problem;
-use self::route::{Route, route};
+use self::route::{PageRoute, Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::{CleaningError, Ingest, PushError, PushOutcome, RequestInfo};
 
@@ -45,6 +47,7 @@ pub struct App {
     authenticator: Authenticator,
     metrics: Option<Box<dyn Fn() -> String + Send + Sync>>,
     body_budget: BodyBudget,
+    has_pages: bool,
 }
 
 /// The body of an authenticated client.
@@ -58,9 +61,9 @@ struct ReceivedBody<'b> {
 }
 
 impl App {
-    /// A handler without metrics and without a body budget.
+    /// A handler without metrics, pages and a body budget.
     pub fn new(ingest: Ingest, authenticator: Authenticator) -> Self {
-        Self { ingest, authenticator, metrics: None, body_budget: BodyBudget::default() }
+        Self { ingest, authenticator, metrics: None, body_budget: BodyBudget::default(), has_pages: false }
     }
 
     /// Serves `metrics`, in the text format of OpenMetrics, at `/metrics`, to clients that may push.
@@ -68,6 +71,12 @@ impl App {
     pub fn with_metrics(mut self, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Box::new(metrics));
         self
+    }
+
+    /// Serves the pages for people, below `/board/`.
+    #[must_use]
+    pub fn with_pages(self) -> Self {
+        Self { has_pages: true, ..self }
     }
 
     /// Limits the decoded bodies in memory to `bytes`, but never below one push. Other pushes wait for up to `timeout`, then get 503.
@@ -86,6 +95,9 @@ impl App {
     /// Handles one request. Errors are responses too.
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
+        if self.has_pages && PageRoute::is_page(&parts) {
+            return pages::handle(&parts, body, &context, self.ingest.answers(context.received)).await;
+        }
         let response = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(self.health(&parts, &context).await),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,

@@ -29,6 +29,41 @@ impl Route {
     }
 }
 
+/// A page for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PageRoute<'p> {
+    /// The link of a message.
+    Link { token: &'p str },
+    /// An invitation.
+    Invitation { token: &'p str },
+    /// The code on a door.
+    Door { zone: String, project: Option<String> },
+}
+
+/// The prefix of the paths of pages.
+const PAGES: &str = "/board/";
+
+impl<'p> PageRoute<'p> {
+    /// Whether the path is one of pages, known or not.
+    pub(super) fn is_page(parts: &Parts) -> bool {
+        parts.uri.path().starts_with(PAGES)
+    }
+
+    /// The page of a request; `None` if its path is unknown.
+    pub(super) fn parse(parts: &'p Parts) -> Option<Self> {
+        let (kind, last) = parts.uri.path().strip_prefix(PAGES)?.split_once('/')?;
+        if last.is_empty() || last.contains('/') {
+            return None;
+        }
+        match kind {
+            "a" => Some(Self::Link { token: last }),
+            "i" => Some(Self::Invitation { token: last }),
+            "z" => Some(Self::Door { zone: decoded(last), project: query(parts, "project") }),
+            _ => None,
+        }
+    }
+}
+
 /// The route of a request.
 ///
 /// # Errors
@@ -63,7 +98,11 @@ pub(super) fn route(parts: &Parts, auth_methods: AuthMethods, has_metrics: bool)
 fn cleaned_zone(path: &str) -> Option<String> {
     let zone = path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?;
     let is_one_segment = !zone.is_empty() && !zone.contains('/');
-    is_one_segment.then(|| percent_decode_str(zone).decode_utf8_lossy().into_owned())
+    is_one_segment.then(|| decoded(zone))
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 /// Whether `path` is the hub of `/{hub}/messages`.

@@ -4,6 +4,7 @@
 //! evaluated again and a lost one cannot. State and messages commit together. Messages are sent after the commit, and the
 //! [sweep](Ingest::sweep) sends those that were not.
 
+pub mod answers;
 pub mod decode;
 mod dispatcher;
 mod evaluator;
@@ -33,6 +34,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use tokio::sync::watch;
 
+use self::answers::Answers;
 use self::decode::{DecodeError, Encoding, decode};
 pub use self::dispatcher::{ChannelReport, Delivery, OUTBOX_CLEANUP_TIMEOUT};
 use self::dispatcher::{ChannelReports, Dispatcher};
@@ -40,7 +42,7 @@ use self::evaluator::{Evaluator, LoadedZones, OutboxMessage, ReceivedReadings};
 use self::ports::{
     AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, StoredPush, UnavailableError, within,
 };
-use self::projects::{KnownProjects, known_projects};
+use self::projects::{KnownProjects, NamedZone, known_projects};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
 pub use self::replay::{Replay, Replayed, RereadRejection, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
@@ -52,8 +54,8 @@ use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Reje
 use crate::domain::engine::{self, Evaluation, EvaluationStats};
 use crate::domain::reading::Reading;
 use crate::domain::response::Response;
+use crate::domain::rules::RuleSet;
 use crate::domain::rules::names::NameError;
-use crate::domain::rules::{MentionKind, RuleSet};
 use crate::domain::state::{Channel, ZoneKey, ZoneState};
 
 /// Time limit for evaluating a push, state store included. A push that takes longer is stored and evaluated later.
@@ -317,23 +319,22 @@ impl Ingest {
         project: Option<&str>,
         at: Timestamp,
     ) -> Result<usize, CleaningError> {
-        let names = &self.ports.rules.current(at).await?.names;
-        let named = names.id(MentionKind::Zone, zone);
-        if let Err(error @ NameError { is_ambiguous: true, .. }) = named {
-            return Err(CleaningError::Name(error));
+        let rules = self.ports.rules.current(at).await?;
+        let named = NamedZone::find(&rules.names, zone, project)?;
+        let cleaning = Response { project: named.project.map(str::to_owned), ..Response::reported(named.id, at) };
+        match self.respond(&[(at, &cleaning)], at).await? {
+            0 => Err(named.unknown()),
+            zones => Ok(zones),
         }
-        // A zone of another site can have the same id. A name means the declared one.
-        let site = || names.site_of(named.as_ref().ok().filter(|id| **id != zone)?);
-        let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project)).or_else(site);
-        let cleaning = Response {
-            project: project.map(str::to_owned),
-            ..Response::reported(*named.as_ref().unwrap_or(&zone), at)
-        };
-        match (self.respond(&[(at, &cleaning)], at).await?, named) {
-            (0, Err(error)) => Err(CleaningError::Name(error)),
-            (0, Ok(_)) => Err(CleaningError::UnknownZone),
-            (zones, _) => Ok(zones),
-        }
+    }
+
+    /// What pages may read and change.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the rules were never read and cannot be read now. A retry can help.
+    pub async fn answers(&self, now: Timestamp) -> Result<Answers<'_>, UnavailableError> {
+        let rules = self.ports.rules.current(now).await?;
+        Ok(Answers { state: &*self.ports.state, channels: self.channels(&rules), rules, now })
     }
 
     /// Records what people did in zones, each with its first receipt: open alerts are answered; after a cleaning, sums restart, and

@@ -5,8 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::CleaningError;
 use super::ports::{PROJECTS_OF, StateDocument, StateStore, UnavailableError};
 use super::state_documents::{RETRIES, change, load, read};
+use crate::domain::rules::MentionKind;
+use crate::domain::rules::names::{NameError, Names};
 use crate::domain::state::StateVersion;
 
 /// Maximum number of recorded zones in the memory of a process; the memory is then cleared.
@@ -50,6 +53,35 @@ impl KnownProjects {
 
     fn zones(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A zone that people name by its id, or by its name in the rules in force. An id without a declaration is known from its readings.
+pub(super) struct NamedZone<'t> {
+    pub(super) id: &'t str,
+    /// A zone of another site can have the same id. A name means the declared one.
+    pub(super) project: Option<&'t str>,
+    /// Why no declared zone is meant.
+    error: Option<NameError>,
+}
+
+impl<'t> NamedZone<'t> {
+    /// # Errors
+    /// [`CleaningError::Name`] if several zones have the name. A retry cannot help.
+    pub(super) fn find(names: &'t Names, zone: &'t str, project: Option<&'t str>) -> Result<Self, CleaningError> {
+        let (id, error) = match names.id(MentionKind::Zone, zone) {
+            Ok(id) => (id, None),
+            Err(error) if error.is_ambiguous => return Err(error.into()),
+            Err(error) => (zone, Some(error)),
+        };
+        let site = || names.site_of(id).filter(|_| id != zone);
+        let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project)).or_else(site);
+        Ok(Self { id, project, error })
+    }
+
+    /// The error if no reading has come from it.
+    pub(super) fn unknown(self) -> CleaningError {
+        self.error.map_or(CleaningError::UnknownZone, CleaningError::Name)
     }
 }
 

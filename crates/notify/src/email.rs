@@ -182,7 +182,7 @@ impl Facts<'_> {
 }
 
 /// A value with its distance from the limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
-fn measured(breach: &Breach, texts: &Texts<'_>) -> String {
+pub(super) fn measured(breach: &Breach, texts: &Texts<'_>) -> String {
     if breach.unit == Unit::Flag {
         return texts.label(&flag(&breach.label, breach.value));
     }

@@ -4,6 +4,7 @@
 //! always gives the same texts.
 
 pub mod attributes;
+mod card;
 mod digest;
 #[cfg(test)]
 mod digest_tests;
@@ -38,5 +39,6 @@ mod time;
 #[cfg(test)]
 mod trigger_tests;
 
+pub use self::card::{AlertCard, moment};
 pub use self::own_texts::read_rules;
 pub use self::text::{amount, duration, in_words};

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::{Request, Response};
 use jiff::Timestamp;
 use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
@@ -19,7 +20,7 @@ use serde::Serialize;
 
 use self::request::{ApiRequest, EventBody};
 pub use self::response::ApiResponse;
-use crate::http::{App, Problem};
+use crate::http::{App, Board, Problem};
 use crate::ingest::ports::StoredObjects;
 use crate::ingest::{RequestInfo, SweepStats};
 use crate::sources::{BatchItemFailures, Envelope, MemberError, PublicationOutcome, SourceEvent};
@@ -96,8 +97,7 @@ impl App {
         invocation: &str,
         now: Timestamp,
     ) -> Result<EventResponse, EventError> {
-        // Lambda's events are JSON, which is UTF-8 (RFC 8259 §8.1).
-        let envelope = std::str::from_utf8(event).ok().and_then(Envelope::parse).ok_or(EventError::Unknown)?;
+        let envelope = parse(event)?;
         match SourceEvent::parse(&envelope) {
             None => {
                 let response = self.handle_api_event(&envelope, invocation, now).await?;
@@ -123,8 +123,7 @@ impl App {
         }
     }
 
-    /// Handles a request of API Gateway. The request id is API Gateway's, or `invocation` if it has none. If the handler panics,
-    /// the response is 500 and the process continues.
+    /// Handles a request of API Gateway.
     ///
     /// # Errors
     /// [`EventError::Unknown`] or [`EventError::Request`] if the event is no request. A retry cannot help.
@@ -134,19 +133,58 @@ impl App {
         invocation: &str,
         received: Timestamp,
     ) -> Result<ApiResponse, EventError> {
-        let ApiRequest { format, request, request_id, source, verified_client } = ApiRequest::parse(event)?;
-        let or_default = |name: Option<String>, default: &str| {
-            name.filter(|name| !name.is_empty()).unwrap_or_else(|| default.to_owned())
+        let handle = async |request: Request<EventBody<'_>>, context| {
+            self.handle(request.map(EventBody::into_stream), context).await
         };
-        let request_id = or_default(request_id, invocation);
-        let source = or_default(source, "unknown");
-        let context = RequestInfo { request_id: request_id.clone(), source, received, verified_client };
-        // Unwind safe: a push shares only caches with others, and these are replaced as a whole.
-        let handling = AssertUnwindSafe(self.handle(request.map(EventBody::into_stream), context));
-        let response = handling.catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(request_id, "handler panicked");
-            Problem::Internal.response(&request_id)
-        });
-        Ok(format.response(response))
+        handle_api_event(handle, event, invocation, received).await
     }
+}
+
+impl Board {
+    /// Handles an event, which has to be a request of API Gateway.
+    ///
+    /// # Errors
+    /// [`EventError::Unknown`] or [`EventError::Request`] if the event is no request. A retry cannot help.
+    pub async fn handle_event(
+        &self,
+        event: &[u8],
+        invocation: &str,
+        now: Timestamp,
+    ) -> Result<EventResponse, EventError> {
+        let event = parse(event)?;
+        let handle = async |request: Request<EventBody<'_>>, context| {
+            self.handle(request.map(EventBody::into_stream), context).await
+        };
+        let response = handle_api_event(handle, &event, invocation, now).await?;
+        Ok(EventResponse::Request(Box::new(response)))
+    }
+}
+
+/// Parses an event. Lambda's events are JSON, which is UTF-8 (RFC 8259 §8.1).
+fn parse(event: &[u8]) -> Result<Envelope<'_>, EventError> {
+    std::str::from_utf8(event).ok().and_then(Envelope::parse).ok_or(EventError::Unknown)
+}
+
+/// Calls `handle` with a request of API Gateway. The request id is API Gateway's, or `invocation` if it has none. If the handler
+/// panics, the response is 500 and the process continues.
+async fn handle_api_event<'e>(
+    handle: impl AsyncFnOnce(Request<EventBody<'e>>, RequestInfo) -> Response<Bytes>,
+    event: &Envelope<'e>,
+    invocation: &str,
+    received: Timestamp,
+) -> Result<ApiResponse, EventError> {
+    let ApiRequest { format, request, request_id, source, verified_client } = ApiRequest::parse(event)?;
+    let or_default = |name: Option<String>, default: &str| {
+        name.filter(|name| !name.is_empty()).unwrap_or_else(|| default.to_owned())
+    };
+    let request_id = or_default(request_id, invocation);
+    let source = or_default(source, "unknown");
+    let context = RequestInfo { request_id: request_id.clone(), source, received, verified_client };
+    // Unwind safe: a push shares only caches with others, and these are replaced as a whole.
+    let handling = AssertUnwindSafe(handle(request, context));
+    let response = handling.catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(request_id, "handler panicked");
+        Problem::Internal.response(&request_id)
+    });
+    Ok(format.response(response))
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{HOST, HeaderValue};
+use http::header::{COOKIE, HOST, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
@@ -72,7 +72,10 @@ impl<'e> ApiRequest<'e> {
         let path: Cow<'_, str> = event.member("rawPath")?.unwrap_or_default();
         let query: Cow<'_, str> = event.member("rawQueryString")?.unwrap_or_default();
         let uri = uri(without_stage(&path, context.stage.as_deref()), &query);
-        let headers = one_value_each(event.member("headers")?.unwrap_or_default());
+        let mut headers = one_value_each(event.member("headers")?.unwrap_or_default());
+        // Cookies are not in the headers.
+        let cookies: Option<Vec<String>> = event.member("cookies")?;
+        headers.extend(cookies.map(|cookies| (COOKIE.to_string(), cookies)));
         Ok(Self {
             format: PayloadFormat::Http,
             request: request(event, context.http.method, uri, &headers, context.domain_name)?,
@@ -292,6 +295,13 @@ mod tests {
         assert_eq!(request.unwrap().request.headers().get_all(AUTHORIZATION).iter().count(), 2);
         let request = http_api(|event| event["headers"]["authorization"] = "Basic a,Basic b".into()).unwrap();
         assert_eq!(request.request.headers()[AUTHORIZATION], "Basic a,Basic b");
+    }
+
+    #[test]
+    fn each_cookie_is_a_header() {
+        let request = http_api(|event| event["cookies"] = json!(["a=1", "b=2"])).unwrap().request;
+        assert_eq!(request.headers().get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1", "b=2"]);
+        assert_eq!(http_api(|_| ()).unwrap().request.headers().get(COOKIE), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
+use http::header::SET_COOKIE;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use lambda_http::aws_lambda_events::encodings;
 use serde::Serialize;
@@ -35,7 +36,11 @@ impl PayloadFormat {
             Self::Http => {
                 let mut response = ApiGatewayV2httpResponse::default();
                 response.status_code = status_code;
+                // API Gateway joins headers of the same name, which would make one cookie of several.
+                let cookies = parts.headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+                response.cookies = cookies.map(str::to_owned).collect();
                 response.headers = parts.headers;
+                response.headers.remove(SET_COOKIE);
                 response.body = Some(body);
                 response.is_base64_encoded = is_base64_encoded;
                 ApiResponse::Http(response)
@@ -55,7 +60,18 @@ impl PayloadFormat {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_cookie_is_returned_as_a_cookie() {
+        let response = || Response::builder().header(SET_COOKIE, "a=1").header("x-a", "1").body(Bytes::new()).unwrap();
+        let http = serde_json::to_value(PayloadFormat::Http.response(response())).unwrap();
+        assert_eq!((&http["cookies"], &http["headers"]), (&json!(["a=1"]), &json!({ "x-a": "1" })));
+        let rest = serde_json::to_value(PayloadFormat::Rest.response(response())).unwrap();
+        assert_eq!(rest["multiValueHeaders"]["set-cookie"], json!(["a=1"]));
+    }
 
     #[test]
     fn text_is_returned_as_text_and_other_bytes_as_base64() {

@@ -169,7 +169,7 @@ impl RulesBucket {
         let bucket = self.clone();
         let service = MockService::responding(move |request, _| bucket.reply(request)).await;
         let rules = S3::new(&service.config().await);
-        (service, BucketRules { client: rules, bucket: "readings".into() })
+        (service, BucketRules { client: rules, bucket: "readings".into(), saves_accepted: true })
     }
 }
 
@@ -226,7 +226,7 @@ async fn only_a_missing_file_is_not_found() {
     ] {
         let service = MockService::replying([reply]).await;
         let rules = S3::new(&service.config().await);
-        let found = BucketRules { client: rules, bucket: "readings".into() }.read(None).await;
+        let found = BucketRules { client: rules, bucket: "readings".into(), saves_accepted: true }.read(None).await;
         assert_eq!(matches!(found, Ok(ConditionalRead::NotFound)), is_absent, "{found:?}");
         assert_eq!(found.is_err(), !is_absent, "{found:?}");
     }

@@ -45,8 +45,10 @@ async fn function_with_another_clock() {
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules =
-        CachedRules::new(BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone() }, REFRESH_INTERVAL);
+    let rules = CachedRules::new(
+        BucketRules { client: s3.clone(), bucket: config.raw_bucket.clone(), saves_accepted: true },
+        REFRESH_INTERVAL,
+    );
     let client = aws_sdk_secretsmanager::Client::new(&sdk);
     let secret = SecretReader { client, credentials: config.credentials_secret_arn, signing_key: None };
     let credentials = CachedCredentials::new(secret);

@@ -144,6 +144,7 @@ impl ServeCommand {
             Authenticator::new(source()).with_auth_methods(self.auth_methods).with_public_host(self.public_host);
         let app = Arc::new(
             App::new(ingest, authenticator)
+                .with_pages()
                 .with_metrics(move || metrics.to_open_metrics())
                 .with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
         );

@@ -213,6 +213,13 @@ impl AlertLife {
         self.alert == alert || self.further.contains(&alert)
     }
 
+    /// Whether people said that they were done, and the sensor has not contradicted it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let done = self.done.values().max().copied();
+        done.is_some() && self.contradiction.as_ref().map(|found| found.at) <= done
+    }
+
     /// Until when nobody is reminded of it, because somebody has it or snoozed it; `None` if nobody did.
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
@@ -222,7 +229,7 @@ impl AlertLife {
     /// Who has it at `now`.
     #[must_use]
     pub fn holder(&self, now: Timestamp) -> Option<&Claim> {
-        self.taken.as_ref().filter(|claim| claim.hold.until > now && self.done.is_empty())
+        self.taken.as_ref().filter(|claim| claim.hold.until > now && !self.is_done())
     }
 
     /// Whether a response in its zone is about it: one that names it, or one of the whole zone, if a cleaning answers it.

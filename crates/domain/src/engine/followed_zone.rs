@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::fixtures::{at, quiet, reading};
 use super::{evaluate, respond, sweep};
+use crate::alert::Message;
 use crate::alert::life::AlertLife;
 use crate::reading::Reading;
 use crate::response::{Response, ResponseSource};
@@ -63,6 +64,21 @@ impl FollowedZone {
             Response { source, started: started.map(at), done: done.map(at), ..Response::reported("z", at(clock)) };
         let evaluation = respond(&self.rules, self.state.clone(), &[&response], at(clock), at(clock));
         self.commit(evaluation.state);
+    }
+
+    /// Answers the last open alert of a rule, with `change` of a response of A. Returns the messages.
+    pub(super) fn answer(&mut self, rule: &str, clock: &str, change: impl FnOnce(&mut Response)) -> Vec<Message> {
+        let alert = self.state.lives.open().iter().rfind(|life| life.rule == rule).unwrap().alert;
+        let mut response = Response::new("z", ResponseSource::Reported);
+        (response.alert, response.by) = (Some(alert), Some("A".into()));
+        change(&mut response);
+        let evaluation = respond(&self.rules, self.state.clone(), &[&response], at(clock), at(clock));
+        self.commit(evaluation.state);
+        evaluation.messages.into_iter().map(|entry| entry.message).collect()
+    }
+
+    pub(super) fn done(&mut self, rule: &str, clock: &str) -> Vec<Message> {
+        self.answer(rule, clock, |response| response.done = Some(at(clock)))
     }
 
     pub(super) fn cleaned(&mut self, clock: &str) {

@@ -3,6 +3,8 @@
 //! Time is an argument. The same arguments give the same alerts with the same ids on every machine. A duplicate reading
 //! changes nothing, and the result does not depend on how readings are cut into pushes.
 
+#[cfg(test)]
+mod answer_tests;
 mod condition;
 mod device_limit;
 #[cfg(test)]

@@ -19,11 +19,7 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
     let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, received: now, now };
     zone.release(now);
     let Evaluation { state, .. } = &mut *zone.evaluation;
-    let in_force = |life: &AlertLife| {
-        let rule = rules.rule(&life.rule).filter(|rule| rule.kind == life.kind);
-        rule.is_some_and(|rule| rule.effective(&life.location.source()).is_some())
-    };
-    state.lives.expire(now, in_force);
+    state.lives.expire(now, |life: &AlertLife| rules.settings_of(life).is_some());
     zone.remind();
     if with_silence {
         zone.raise_silences();

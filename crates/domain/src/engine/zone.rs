@@ -9,6 +9,7 @@ use super::occurrences::{self, Counted};
 use super::policy::{Policy, REMINDED_WITHOUT_READING};
 use super::suppression::{RaisedAlert, settings_at};
 use super::threshold::{Transition, transition};
+use crate::alert::life::AlertLife;
 use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
 use crate::display::presentable;
@@ -96,6 +97,11 @@ impl ZoneEvaluator<'_> {
         let started = response.started.filter(|started| known(*started) == *started);
         let response = Response { started, done, ..response.clone() };
         let Some(at) = response.at() else { return };
+        let answered = response.alert.map(|alert| self.evaluation.state.lives.find(alert).cloned());
+        // The alert is over, or it is none of this zone.
+        if answered == Some(None) {
+            return;
+        }
         self.release(at);
         let state = &mut self.evaluation.state;
         let rule_states = &state.rule_states;
@@ -107,9 +113,32 @@ impl ZoneEvaluator<'_> {
         if is_newest && response.zone_name.is_some() {
             state.zone_name.clone_from(&response.zone_name);
         }
-        state.lives.respond(ReceivedResponse { received: self.received, response }, still_breached);
-        if let Some(done) = done {
-            self.clean(done);
+        let is_new = state.lives.respond(ReceivedResponse { received: self.received, response }, still_breached);
+        match (done, answered.flatten()) {
+            (Some(done), Some(life)) if is_new && done >= life.at => self.end_answered(&life, done),
+            (Some(done), None) => self.clean(done),
+            _ => {}
+        }
+    }
+
+    /// Ends what was measured up to `at` by the rule and the device of an alert that people are done with. Only a reading ends a
+    /// silence.
+    fn end_answered(&mut self, life: &AlertLife, at: Timestamp) {
+        let AlertLife { rule, device, .. } = life;
+        match self.evaluation.state.rule_state_mut(rule, device) {
+            Some(RuleState::Threshold(threshold)) if threshold.as_of() <= at => {
+                let threshold = threshold.clone();
+                self.resolve_threshold(rule, device, threshold, None, at);
+            }
+            Some(RuleState::Accumulator(sum)) => sum.end(at),
+            Some(RuleState::Occurrences(counter)) => match life.reasons.as_slice() {
+                [] => counter.end(&[String::new()], at),
+                reasons => counter.end(reasons, at),
+            },
+            _ => {}
+        }
+        if !life.kind.lasts() {
+            self.evaluation.state.suppressed.answer(rule, device, at);
         }
     }
 

@@ -71,6 +71,7 @@ pub use self::routing::{Routing, Wait};
 pub use self::scope::Scope;
 pub use self::selection::AlertSelection;
 pub use self::settings::{Setting, Settings};
+use super::alert::life::AlertLife;
 use super::breach::Comparison;
 use super::device::{DEVICE_TYPES, DeviceType};
 use super::rate_limit::RateLimit;
@@ -391,6 +392,12 @@ impl RuleSet {
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// The settings of the rule of an alert at its location. `None` if the rule is no longer in force there.
+    #[must_use]
+    pub fn settings_of(&self, life: &AlertLife) -> Option<Cow<'_, Settings>> {
+        self.rule(&life.rule).filter(|rule| rule.kind == life.kind)?.effective(&life.location.source())
     }
 
     /// The silence rules.

@@ -94,6 +94,8 @@ settings! {
     respond_within: Option<SignedDuration> = None, RespondWithin from "respond_within" in Kind::ALL, TableReader::duration;
     /// The longest time until an alert is dealt with; `None` for no target.
     clean_within: Option<SignedDuration> = None, CleanWithin from "clean_within" in Kind::ALL, TableReader::duration;
+    /// How long others need not deal with an alert that somebody took.
+    ack_for: SignedDuration = SignedDuration::from_mins(30), AckFor from "ack_for" in Kind::ALL, TableReader::duration;
     /// How long a silence rule waits for a reading.
     after: Option<SignedDuration> = None, After from "after" in [Silence], TableReader::duration;
 }

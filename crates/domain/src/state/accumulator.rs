@@ -89,6 +89,12 @@ impl Accumulator {
         (self.merged.is_some() || !self.values.is_empty() || is_restarted_since).then_some(self)
     }
 
+    /// Restarts the sum at `at` if it has not restarted since: people are done with its alert.
+    pub fn end(&mut self, at: Timestamp) {
+        self.drop_below(at.as_millisecond() + 1);
+        self.restarted = self.restarted.max(Some(at));
+    }
+
     fn drop_below(&mut self, time: i64) {
         self.merged.take_if(|merged| merged.newest < time);
         self.values.retain(|(known, _)| *known >= time);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dedup_window::{DedupWindow, Fingerprint};
 use super::outbox::LEASE;
+use crate::alert::AlertId;
 use crate::alert::life::{AlertLife, Contradiction, EndReason, LifeEnd};
 use crate::breach::Breach;
 use crate::response::{ReceivedResponse, ResponseSource};
@@ -84,6 +85,12 @@ impl Lives {
         &self.open
     }
 
+    /// The open alert that contains the alert with this id.
+    #[must_use]
+    pub fn find(&self, alert: AlertId) -> Option<&AlertLife> {
+        self.open.iter().find(|life| life.contains(alert))
+    }
+
     /// Begins the life of an alert. If one of its rule and device is open and lasts, that one becomes worse, or goes to further
     /// audiences. If `is_known`, no life begins: an earlier message to another audience has begun it.
     pub fn begin(&mut self, new: AlertLife, is_known: bool) {
@@ -148,11 +155,15 @@ impl Lives {
 
     /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached` returns
     /// when the severity last rose, for a rule that fires and a device: if that is after `done`, the contradiction is recorded, and
-    /// the alert stays open. A repeated response changes nothing.
-    pub fn respond(&mut self, received: ReceivedResponse, still_breached: impl Fn(&str, &str) -> Option<Timestamp>) {
+    /// the alert stays open. A repeated response changes nothing. Returns whether it is new.
+    pub fn respond(
+        &mut self,
+        received: ReceivedResponse,
+        still_breached: impl Fn(&str, &str) -> Option<Timestamp>,
+    ) -> bool {
         let id = DedupWindow::fingerprint(&received.response.id());
         if self.responses.contains(&id) {
-            return;
+            return false;
         }
         if self.responses.len() >= MOST_RESPONSES {
             self.responses.remove(0);
@@ -172,6 +183,7 @@ impl Lives {
             let (at, _) = life.first_done().filter(|_| !life.kind.lasts())?;
             Some((at, EndReason::Done))
         });
+        true
     }
 
     /// Ends the alerts that nobody has answered for too long, and those whose rule is not `in_force`.
@@ -233,7 +245,6 @@ fn push_limited<T>(all: &mut Vec<T>, new: T) {
 /// When an alert expires: nobody answered, or people said that they were done, and the sensor measures nothing.
 fn expires(life: &AlertLife) -> Option<Timestamp> {
     let answered = life.done.values().max().copied();
-    let is_measured = life.contradiction.as_ref().map(|found| found.at) > answered;
-    let from = if life.kind.lasts() { answered.filter(|_| !is_measured)? } else { life.raised };
+    let from = if life.kind.lasts() { answered.filter(|_| life.is_done())? } else { life.raised };
     from.checked_add(LONGEST_UNANSWERED).ok()
 }

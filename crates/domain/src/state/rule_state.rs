@@ -105,6 +105,16 @@ pub struct OccurrenceCounter {
 }
 
 impl OccurrenceCounter {
+    /// Restarts the counts of these reasons at `at`: people are done with the alert about them.
+    pub fn end(&mut self, reasons: &[String], at: Timestamp) {
+        for reason in reasons {
+            self.times.entry(reason.clone()).or_default().retain(|time| *time > at);
+            let restarted = self.restarted.entry(reason.clone()).or_insert(at);
+            *restarted = at.max(*restarted);
+        }
+        self.times.retain(|_, times| !times.is_empty());
+    }
+
     /// Removes the occurrences up to a cleaning at `at`. `None` if nothing is left.
     #[must_use]
     pub fn clean(mut self, at: Timestamp) -> Option<Self> {

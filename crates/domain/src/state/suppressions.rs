@@ -171,6 +171,12 @@ impl Suppressions {
         self.end(at, is_same, |known| known.announced = announced)
     }
 
+    /// Resolves the suppressed alerts of `rule` for `device` up to `at`: people are done with one of them.
+    pub fn answer(&mut self, rule: &str, device: &str, at: Timestamp) {
+        let is_same = |known: &Suppression| known.alert.rule == rule && known.device == device;
+        self.end(at, |known| known.alert.at <= at && is_same(known), |_| {});
+    }
+
     /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.
     pub fn clean(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
         self.end(at, |known| known.alert.at <= at && ends(&known.alert), |_| {});

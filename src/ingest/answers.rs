@@ -1,0 +1,267 @@
+//! Answers: what people see and do on pages. Sends nothing: the next sweep sends what an answer makes due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::CleaningError;
+use super::evaluator::{Evaluator, Lease, ZoneChange};
+use super::links::{self, Invitation, LinkedAlert, LinkedAlerts};
+use super::ports::{StateStore, UnavailableError};
+use super::projects::{NamedZone, known_projects};
+use super::state_documents::read;
+use crate::domain::alert::AlertId;
+use crate::domain::alert::life::{AlertLife, Claim};
+use crate::domain::engine::{self, Evaluation};
+use crate::domain::location::Location;
+use crate::domain::response::{Hold, Response, ResponseSource};
+use crate::domain::rules::{RuleSet, Settings};
+use crate::domain::state::{Channel, ZoneKey, ZoneState};
+
+/// Most alerts of a page.
+pub const MOST_ALERTS: usize = 20;
+/// Most projects of a page about a zone, which names no project.
+const MOST_PROJECTS: usize = 20;
+/// The same answer of the same people within this time is a repeat.
+const REPEAT: SignedDuration = SignedDuration::from_mins(1);
+
+/// What pages read and change, at one point in time.
+pub struct Answers<'p> {
+    /// The state store.
+    pub state: &'p dyn StateStore,
+    /// The rules in force.
+    pub rules: Arc<RuleSet>,
+    /// The channels of the messages that an answer makes due.
+    pub channels: Vec<Channel>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// An answer to an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerAction {
+    /// They take it.
+    Take,
+    /// They are done.
+    Done,
+    /// They snooze it for this time.
+    Snooze(SignedDuration),
+}
+
+/// What an answer did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerOutcome {
+    /// It is recorded.
+    Recorded,
+    /// It was known before, and nothing changed.
+    Unchanged,
+    /// Others have the alert, and nothing changed.
+    HeldBy(Claim),
+    /// The alert is over, and nothing changed.
+    Over,
+}
+
+/// An open alert that a page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenAlert {
+    /// The key of its zone state.
+    pub zone: String,
+    /// The alert, and what people did about it.
+    pub life: AlertLife,
+}
+
+/// A zone as a page shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneAlerts {
+    /// The id.
+    pub id: String,
+    /// The projects that have a zone with this id, by the keys of their states.
+    pub projects: BTreeMap<String, String>,
+    /// The name, else the id.
+    pub name: String,
+    /// When it was last cleaned.
+    pub cleaned: Option<Timestamp>,
+    /// The location of an open alert, else of the site, for local times.
+    pub location: Location,
+    /// The open alerts, in the order in which they were raised.
+    pub open: Vec<OpenAlert>,
+}
+
+impl Answers<'_> {
+    /// The alerts of a link; `None` for a token that is malformed, unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the state cannot be read. A retry can help.
+    pub async fn link(&self, token: &str) -> Result<Option<LinkedAlerts>, UnavailableError> {
+        links::find_link(self.state, token, self.now).await
+    }
+
+    /// The invitation of a phone; `None` for a token that is malformed, unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the state cannot be read. A retry can help.
+    pub async fn invitation(&self, token: &str) -> Result<Option<Invitation>, UnavailableError> {
+        links::find_invitation(self.state, token, self.now).await
+    }
+
+    /// Those of the first [`MOST_ALERTS`] linked alerts that are open, each once.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the state cannot be read. A retry can help.
+    pub async fn open_alerts(&self, linked: &[LinkedAlert]) -> Result<Vec<OpenAlert>, UnavailableError> {
+        let linked = &linked[..linked.len().min(MOST_ALERTS)];
+        let zones = self.zones(linked.iter().map(|linked| linked.zone.clone())).await?;
+        let mut open: Vec<OpenAlert> = Vec::new();
+        for LinkedAlert { zone, alert } in linked {
+            let is_new = !open.iter().any(|open| open.life.contains(*alert));
+            open.extend(zones[zone].lives.find(*alert).filter(|_| is_new).map(|life| OpenAlert::new(zone, life)));
+        }
+        Ok(open)
+    }
+
+    /// A zone by its id, or by its name in the rules in force.
+    ///
+    /// # Errors
+    /// [`CleaningError`] states for each case whether a retry can help.
+    pub async fn zone(&self, zone: &str, project: Option<&str>) -> Result<ZoneAlerts, CleaningError> {
+        let named = NamedZone::find(&self.rules.names, zone, project)?;
+        let mut projects = known_projects(self.state, named.id).await?;
+        projects.retain(|known| named.project.is_none_or(|project| project == known));
+        projects.truncate(MOST_PROJECTS);
+        if projects.is_empty() {
+            return Err(named.unknown());
+        }
+        let key = |project: String| (ZoneKey::zone(&*project, named.id).to_string(), project);
+        let projects: BTreeMap<String, String> = projects.into_iter().map(key).collect();
+        let states = self.zones(projects.keys().cloned()).await?;
+        let open =
+            states.iter().flat_map(|(key, state)| state.lives.open().iter().map(|life| OpenAlert::new(key, life)));
+        let declared = self.rules.names.zones.get(named.id).and_then(|zone| zone.name.clone());
+        let learned = || states.values().find_map(|state| state.zone_name.clone());
+        let open = Vec::from_iter(open);
+        let (zone, project) = (Some(named.id.to_owned()), projects.values().next().cloned());
+        let site = || Location { zone, project, ..Location::default() };
+        Ok(ZoneAlerts {
+            name: declared.or_else(learned).unwrap_or_else(|| named.id.to_owned()),
+            cleaned: states.values().filter_map(|state| state.cleaned).max(),
+            location: open.first().map_or_else(site, |open| open.life.location.clone()),
+            open,
+            id: named.id.to_owned(),
+            projects,
+        })
+    }
+
+    /// Answers one alert in the name of a team or of initials. The check and the change are one compare-and-swap: of two people who
+    /// take it at once, one has it.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
+    pub async fn answer(
+        &self,
+        zone: &str,
+        alert: AlertId,
+        action: AnswerAction,
+        by: &str,
+    ) -> Result<AnswerOutcome, UnavailableError> {
+        let outcome = Mutex::new(AnswerOutcome::Over);
+        let change = |_: &str, state: ZoneState| {
+            let decided = state.lives.find(alert).map(|life| self.response(life, action, by));
+            let (decided, response) = match decided {
+                None => (AnswerOutcome::Over, None),
+                Some(Ok(response)) => (AnswerOutcome::Recorded, Some(response)),
+                Some(Err(outcome)) => (outcome, None),
+            };
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = decided;
+            match response {
+                None => Evaluation { state, ..Evaluation::default() },
+                Some(response) => engine::respond(&self.rules, state, &[&response], self.now, self.now),
+            }
+        };
+        self.change(&[zone.to_owned()], &change).await?;
+        Ok(outcome.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Records that a team has cleaned a zone. Returns whether that is new.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
+    pub async fn clean_zone(&self, zone: &ZoneAlerts, team: &str) -> Result<bool, UnavailableError> {
+        let is_new = Mutex::new(false);
+        let change = |key: &str, state: ZoneState| {
+            let is_repeat = state.cleaned.is_some_and(|at| self.now.duration_since(at) < REPEAT);
+            if is_repeat {
+                return Evaluation { state, ..Evaluation::default() };
+            }
+            *is_new.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            let (project, by) = (zone.projects.get(key).cloned(), Some(team.to_owned()));
+            let response = Response { project, by, ..Response::reported(&*zone.id, self.now) };
+            engine::respond(&self.rules, state, &[&response], self.now, self.now)
+        };
+        self.change(&Vec::from_iter(zone.projects.keys().cloned()), &change).await?;
+        Ok(is_new.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The response that records an answer, or why nothing changes.
+    fn response(&self, life: &AlertLife, action: AnswerAction, by: &str) -> Result<Response, AnswerOutcome> {
+        // The clock of a device can be ahead.
+        let at = self.now.max(life.at);
+        let hold = |length| Some(Hold { at, until: at.checked_add(length).unwrap_or(Timestamp::MAX) });
+        let mut response = Response {
+            project: life.location.project.clone(),
+            alert: Some(life.alert),
+            by: Some(by.to_owned()),
+            ..Response::new(life.location.zone.clone().unwrap_or_default(), ResponseSource::Reported)
+        };
+        if life.is_done() {
+            return Err(AnswerOutcome::Unchanged);
+        }
+        match action {
+            AnswerAction::Take => match life.holder(self.now) {
+                Some(claim) if claim.by == by => return Err(AnswerOutcome::Unchanged),
+                Some(claim) => return Err(AnswerOutcome::HeldBy(claim.clone())),
+                None => response.taken = hold(self.ack_for(life)),
+            },
+            AnswerAction::Done => response.done = Some(at),
+            AnswerAction::Snooze(length) => {
+                response.snoozed = hold(length);
+                let is_repeat = |claim: &&Claim| {
+                    let until = response.snoozed.map(|hold| hold.until);
+                    claim.by == by && until.is_some_and(|until| until.duration_since(claim.hold.until).abs() < REPEAT)
+                };
+                if life.snoozed.as_ref().filter(is_repeat).is_some() {
+                    return Err(AnswerOutcome::Unchanged);
+                }
+            }
+        }
+        Ok(response)
+    }
+
+    /// For how long an alert is taken.
+    fn ack_for(&self, life: &AlertLife) -> SignedDuration {
+        let rule = self.rules.rules.iter().find(|rule| rule.id == life.rule);
+        let settings = rule.and_then(|rule| rule.effective(&life.location.source()));
+        settings.map_or_else(|| Settings::default().ack_for, |settings| settings.ack_for)
+    }
+
+    async fn zones(&self, keys: impl Iterator<Item = String>) -> Result<BTreeMap<String, ZoneState>, UnavailableError> {
+        let keys = Vec::from_iter(BTreeSet::from_iter(keys));
+        let documents = if keys.is_empty() { Vec::new() } else { self.state.load(&keys).await? };
+        keys.into_iter().zip(documents).map(|(key, document)| Ok((key.clone(), read(&key, &document)?))).collect()
+    }
+
+    async fn change(&self, keys: &[String], change: ZoneChange<'_>) -> Result<(), UnavailableError> {
+        let (rules, channels) = (&*self.rules, self.channels.clone());
+        let (store, now, channel) = (self.state, self.now, Channel::Log);
+        let evaluator = Evaluator { store, rate_limit: store, rules, now, channels, channel };
+        // Nothing is leased: the page does not wait for a channel.
+        let (_, failure) = evaluator.change_each(keys, change, Lease::New(0), None).await;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl OpenAlert {
+    fn new(zone: &str, life: &AlertLife) -> Self {
+        Self { zone: zone.to_owned(), life: life.clone() }
+    }
+}
