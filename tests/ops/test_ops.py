@@ -431,6 +431,8 @@ def test_invitations_are_in_the_table_of_the_stack_and_name_its_url(monkeypatch)
         def resource(self, name):
             return {"StateTable": "states"}[name]
 
+    monkeypatch.setattr(state.subprocess, "run", completed)
+
     def invite(public_url, *options):
         given = parser().parse_args(["invite", "--program", "smartclean-push", *options])
         assert state.invite(WithTable([]), given, public_url) == 2, "the exit code is that of the command"
