@@ -24,6 +24,7 @@ mod fallback_queue;
 mod goldens;
 mod guessing;
 mod hostile;
+mod invitations;
 mod json_suite;
 mod kill;
 mod languages;
