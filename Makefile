@@ -163,6 +163,12 @@ zones: needs-rust .venv/build.stamp ## Lists the sites, zones and devices of the
 rebuild-state: $(call BUILT,release) .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
 	@$(STACK) rebuild-state --program $(if $(PREBUILT),'$(COMMAND)',$(RELEASE)) $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
 
+INVITE = $(if $(LIST),--list,$(if $(REVOKE),--revoke '$(REVOKE)',--team '$(TEAM)' --role '$(ROLE)' $(if $(DAYS),--days '$(DAYS)')))
+
+.PHONY: invite
+invite: $(call BUILT,release) .venv/build.stamp ## Invites the phones of a team: make invite TEAM='Night shift' ROLE=respond DAYS=90, or ROLE=view; LIST=yes, REVOKE=id
+	@$(STACK) invite --program $(if $(PREBUILT),'$(COMMAND)',$(RELEASE)) $(INVITE)
+
 SMOKE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
 
 .PHONY: preflight-smoke
@@ -202,7 +208,7 @@ lint: needs-rust .venv-audit/audit.stamp ## Checks format, dependencies, clippy 
 	@$(STAGE) 'format' sh -c 'cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check'
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
 	@$(STAGE) 'clippy, all features' cargo clippy --quiet $(ALL) --all-targets -- -D warnings
-	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --bin push-function $(FUNCTION) -- -D warnings
+	@$(STAGE) 'clippy, the functions alone' cargo clippy --quiet --locked --bin push-function --bin board-function $(FUNCTION) -- -D warnings
 	@RUSTDOCFLAGS=-Dwarnings $(STAGE) 'documentation' cargo doc --quiet $(ALL) --no-deps
 
 .PHONY: unit
@@ -329,7 +335,7 @@ build: build-push ## Builds the Lambda function and prints its size; ARCH=x86_64
 .PHONY: package
 package: needs-linux build-push build-compact release .tools/cargo-deb.stamp ## Builds a release in target/package: files for make deploy PREBUILT=target/package, a tarball and a .deb
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) .make/package target/package $(ARCH) \
-	    .aws-sam/build/PushFunction/bootstrap .aws-sam/lake/CompactFunction/bootstrap $(RELEASE)
+	    .aws-sam/build/PushFunction/bootstrap .aws-sam/build/BoardFunction/bootstrap .aws-sam/lake/CompactFunction/bootstrap $(RELEASE)
 
 # ---- Steps of other targets ------------------------------------------------------------------------------------------
 
@@ -340,8 +346,8 @@ PACK = $(SAM) build --parameter-overrides Architecture=$(ARCH)
 
 .PHONY: build-push
 build-push: needs-rust .venv/build.stamp
-	@echo 'Building the function for $(ARCH); the first time takes about 8 minutes on two cores.'
-	@$(BUILD) --bin push-function
+	@echo 'Building the functions for $(ARCH); the first time takes about 8 minutes on two cores.'
+	@$(BUILD) --bin push-function --bin board-function
 	@$(PACK) --build-dir .aws-sam/build >/dev/null
 
 .PHONY: build-compact

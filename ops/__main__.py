@@ -66,6 +66,12 @@ def parser():
     command.add_argument("--since", metavar="TIME", help="ignore earlier readings")
     command.add_argument("--toml", action="store_true", help="write tables for a rules file")
 
+    command = add("invite", help="invite the phones of a team, list invitations or revoke one")
+    command.add_argument("--program", type=Path, required=True, help="smartclean-push, built with the feature s3")
+    command.add_argument("--list", action="store_true", help="list the invitations in force")
+    for name in state.INVITATION_OPTIONS:
+        command.add_argument(f"--{name}", help="as of `smartclean-push invite`")
+
     for name, help in [("subscribe", "add an address that gets alerts"), ("unsubscribe", "remove an address")]:
         command = add(name, help=help)
         if name == "subscribe":
@@ -135,6 +141,8 @@ def run(arguments):
             return state.rebuild(stack, arguments.program, arguments.since, arguments.replace)
         case "zones":
             return state.zones(stack, arguments.program, arguments.since, arguments.toml)
+        case "invite":
+            return state.invite(stack, arguments, parameters.get("PublicUrl"))
         case "subscribe" | "unsubscribe":
             given = [(kind, value) for kind in ("email", "phone", "https") if (value := getattr(arguments, kind)) is not None]
             if not given:

@@ -6,7 +6,7 @@ from ops import CommandError
 
 CHECKSUMS = "SHA256SUMS"
 # What the make targets read.
-FILES = {"template.yaml", "lake.yaml", "push-function.zip", "compact-function.zip", "smartclean-push"}
+FILES = {"template.yaml", "lake.yaml", "push-function.zip", "board-function.zip", "compact-function.zip", "smartclean-push"}
 NEXT_STEP = "copy the folder of the release again. Without PREBUILT, make builds these files from this folder, and needs Rust."
 
 

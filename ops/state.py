@@ -1,10 +1,12 @@
-"""The stored readings of a deployed stack: rebuild its state from them, and list the zones that sent them."""
+"""The state of a deployed stack: rebuild it from stored readings, list the zones that sent them, and invite phones."""
 
 import os
 import subprocess
 import tempfile
 
 from ops import CommandError, is_confirmed, rules
+
+INVITATION_OPTIONS = ("team", "role", "days", "revoke")
 
 
 def rebuild(stack, program, since=None, replace=False):
@@ -33,4 +35,14 @@ def zones(stack, program, since=None, toml=False):
     command = [program, "zones", "--from", f"s3://{stack.outputs()['RawBucketName']}"]
     command += ["--since", since] if since else []
     command += ["--toml"] if toml else []
+    return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
+
+
+def invite(stack, arguments, public_url):
+    """Invites the phones of a team, lists invitations or revokes one. Returns the exit code of the command."""
+    given = {name: value for name in INVITATION_OPTIONS if (value := getattr(arguments, name)) is not None}
+    if arguments.team is not None:
+        given["url"] = public_url or stack.outputs()["PushUrl"].removesuffix("/push")
+    options = [f"--{name}={value}" for name, value in given.items()] + (["--list"] if arguments.list else [])
+    command = [arguments.program, "invite", "--state", f"dynamodb://{stack.resource('StateTable')}", *options]
     return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode

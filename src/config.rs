@@ -7,6 +7,7 @@ use http::Uri;
 use http::uri::InvalidUri;
 
 use crate::auth::AuthMethods;
+use crate::ingest::{PublicUrl, PublicUrlError};
 use crate::telemetry::Verbosity;
 
 /// The log level.
@@ -42,6 +43,9 @@ pub struct FunctionConfig {
     /// `HEARTBEAT_URL`: the URL that each sweep calls while messages are delivered, so that an external service notices if sweeps stop. An invalid one is
     /// ignored: an optional service must not stop pushes.
     pub heartbeat_url: Option<Uri>,
+    /// `PUBLIC_URL`: the URL of this receiver for links in messages; without it, the one of the last accepted push. An invalid one is
+    /// ignored, as an invalid `HEARTBEAT_URL`.
+    pub public_url: Option<PublicUrl>,
     /// `AUTH_METHODS`: the enabled auth methods, for example `basic,oauth`. The default is `basic`.
     pub auth_methods: AuthMethods,
 }
@@ -140,6 +144,12 @@ impl FunctionConfig {
             let log = |error: &InvalidUri| tracing::error!(%error, "HEARTBEAT_URL is not a URL, no heartbeat is sent");
             url.parse::<Uri>().inspect_err(log).ok()
         });
+        let public_url = variables.optional("PUBLIC_URL").and_then(|url| {
+            let log = |error: &PublicUrlError| {
+                tracing::error!(%error, url, "PUBLIC_URL is not valid, links have the host of the last push");
+            };
+            url.parse::<PublicUrl>().inspect_err(log).ok()
+        });
         let auth_methods = variables.optional("AUTH_METHODS").map_or(Ok(AuthMethods::default()), |list| list.parse());
         let config = Self {
             raw_bucket: variables.required("RAW_BUCKET"),
@@ -150,6 +160,7 @@ impl FunctionConfig {
             retry_queue_url: variables.required("RETRY_QUEUE_URL"),
             firehose_stream: variables.optional("FIREHOSE_STREAM"),
             heartbeat_url,
+            public_url,
             auth_methods: auth_methods.clone().unwrap_or_default(),
         };
         variables.errors.extend(config.invalid_topic());
@@ -225,6 +236,15 @@ mod tests {
         assert_eq!(read(&[("HEARTBEAT_URL", "")]).unwrap().heartbeat_url, None);
         for wrong in ["not a url", "https://hc-ping.com/<uuid>", "https:///x"] {
             assert_eq!(read(&[("HEARTBEAT_URL", wrong)]).unwrap().heartbeat_url, None, "{wrong}: the function starts");
+        }
+    }
+
+    #[test]
+    fn an_invalid_public_url_is_ignored() {
+        let url = |url: &str| read(&[("PUBLIC_URL", url)]).unwrap().public_url.map(|url| url.to_string());
+        assert_eq!(url("https://push.example.com").as_deref(), Some("https://push.example.com"));
+        for wrong in ["", "push.example.com", "https://push.example.com/push"] {
+            assert_eq!(url(wrong), None, "{wrong}: the function starts");
         }
     }
 

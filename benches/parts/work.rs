@@ -74,7 +74,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
         rules: Box::new(Arc::clone(rules)),
     });
     let source = "203.0.113.7".into();
-    let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None };
+    let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None, url: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime
         .block_on(ingest.push(body.clone(), Encoding::Identity, &request, request.received))

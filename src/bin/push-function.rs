@@ -75,7 +75,8 @@ async fn main() -> Result<(), Error> {
         publisher: Box::new(publisher),
         background: Vec::new(),
         rules: Box::new(rules),
-    });
+    })
+    .with_public_url(config.public_url);
     let app = Arc::new(App::new(ingest, authenticator));
     let heartbeat = Arc::new(config.heartbeat_url.map(|url| Heartbeat { trust, url }));
     lambda::run(|event, invocation| {

@@ -340,6 +340,7 @@ mod tests {
             source: "192.0.2.1".into(),
             received: Timestamp::UNIX_EPOCH,
             verified_client: None,
+            url: None,
         };
         assert_eq!(authenticator.authenticate_login(login("passwore"), &context).await, Ok(None));
         assert_eq!(authenticator.authenticate_login(login("password"), &context).await, Ok(Some("test".into())));

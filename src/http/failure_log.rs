@@ -53,7 +53,7 @@ mod tests {
 
     fn request(id: &str) -> RequestInfo {
         let (request_id, source) = (id.to_owned(), "192.0.2.1".to_owned());
-        RequestInfo { request_id, source, received: at(0), verified_client: None }
+        RequestInfo { request_id, source, received: at(0), verified_client: None, url: None }
     }
 
     /// Counts a failure and returns the due lines.

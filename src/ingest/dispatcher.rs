@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::evaluator::{Committed, Evaluator, Lease, OutboxMessage, ZoneChange};
-use super::ports::{AlertPublisher, OutgoingMessage, PublishOutcome, Refusal, UnavailableError};
+use super::links::{LinkedAlert, LinkedAlerts, create_links};
+use super::ports::{AlertPublisher, LINK_DAYS, OutgoingMessage, PublishOutcome, Refusal, UnavailableError};
+use super::public_url::KnownUrl;
 use super::state_documents::subscribed_audiences;
 use crate::domain::alert::Message;
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
+use crate::domain::rules::Links;
 use crate::domain::state::{Channel, EntryId, ZoneState};
 use crate::notify::render::{Renderer, SmsRefusal};
 
@@ -27,6 +30,10 @@ pub const OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit for a sweep to remove sent messages. A digest covers thousands of zones, and no client waits. Below the lease
 /// of a message.
 const SWEEP_OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a link is valid.
+const LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * LINK_DAYS);
+/// Most alerts of a link: as many as a page shows.
+const MOST_LINKED: usize = 20;
 /// How long a channel fails before a notice says so.
 const ANNOUNCED_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// The longest wait that a receiver can ask for.
@@ -59,6 +66,8 @@ pub(super) struct Dispatcher<'d> {
     pub(super) evaluator: Evaluator<'d>,
     pub(super) publisher: &'d dyn AlertPublisher,
     pub(super) reports: &'d ChannelReports,
+    /// The URL for links; `None` if messages have none.
+    pub(super) public_url: Option<&'d KnownUrl>,
 }
 
 /// What the channels did since the start of the process.
@@ -241,16 +250,38 @@ impl Dispatcher<'_> {
             }
         }
         // Only a topic sends SMS, and the log has what a topic would send.
-        if matches!(channel, Channel::Sns | Channel::Log) {
-            let mut by_sms: Vec<_> =
-                outgoing.iter_mut().filter(|(_, _, message)| message.rendered.goes_by_sms()).collect();
-            let granted = self.evaluator.sms(by_sms.len()).await;
-            let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
-            for (_, language, OutgoingMessage { rendered, .. }) in by_sms.iter_mut().skip(granted.unwrap_or_default()) {
-                *rendered = renderers[language].without_sms(rendered.clone(), cause);
+        let by_sms = |message: &OutgoingMessage| {
+            matches!(channel, Channel::Sns | Channel::Log) && message.rendered.goes_by_sms()
+        };
+        let wanted = outgoing.iter().filter(|(.., message)| by_sms(message)).count();
+        let links: Vec<_> = outgoing.iter().map(|(group, _, message)| self.link(&groups[*group], message)).collect();
+        // Side by side, because a push waits for both.
+        let (granted, links) = tokio::join!(self.evaluator.sms(wanted), create_links(store, self.public_url, links));
+        let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
+        let refused = outgoing.iter_mut().filter(|(.., message)| by_sms(message)).skip(granted.unwrap_or_default());
+        for (_, language, OutgoingMessage { rendered, .. }) in refused {
+            *rendered = renderers[language].without_sms(rendered.clone(), cause);
+        }
+        for ((_, language, OutgoingMessage { rendered, .. }), link) in outgoing.iter_mut().zip(links) {
+            if let Some((url, places)) = link {
+                *rendered = renderers[language].with_link(rendered.clone(), &url, places);
             }
         }
         outgoing.into_iter().map(|(group, _, message)| (group, message)).collect()
+    }
+
+    /// The link of a message and the texts that show it; `None` if its recipients want none, or none of its alerts is open.
+    fn link(&self, group: &[OutboxMessage], message: &OutgoingMessage) -> Option<(LinkedAlerts, Links)> {
+        let Evaluator { rules, now, channel, .. } = self.evaluator;
+        // An email has addresses, not audiences.
+        let to = if channel == Channel::Email { &group[0].entry.to } else { &message.to };
+        let (places, expires) = (rules.links(to), now.checked_add(LINK_LIFETIME).ok()?);
+        let alerts = group.iter().flat_map(|OutboxMessage { zone, entry }| {
+            entry.message.open_alerts().into_iter().map(|alert| LinkedAlert { zone: zone.clone(), alert: alert.id })
+        });
+        let alerts: Vec<_> = alerts.take(MOST_LINKED).collect();
+        let is_shown = places.email || places.sms && message.rendered.goes_by_sms();
+        (is_shown && !alerts.is_empty()).then_some((LinkedAlerts { expires, alerts }, places))
     }
 
     /// Removes sent messages from the outboxes, and records when to try again and for whom. If that fails, the sweep sends them
@@ -429,7 +460,7 @@ mod tests {
     fn a_lease_lasts_a_minute_which_is_longer_than_its_holder_sends() {
         let lease = Duration::try_from(crate::domain::state::LEASE).unwrap();
         assert_eq!(lease, Duration::from_secs(60));
-        assert!(lease > OUTBOX_CLEANUP_TIMEOUT + SWEEP_OUTBOX_CLEANUP_TIMEOUT);
+        assert!(lease > crate::ingest::links::LINK_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT + SWEEP_OUTBOX_CLEANUP_TIMEOUT);
     }
 
     #[test]

@@ -3,20 +3,27 @@
 //! Whoever has a token can use it until it expires. Deleting its document revokes it.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Commit, IndexEntry, LINK, StateStore, UnavailableError};
+use super::ports::{Commit, IndexEntry, LINK, StateStore, UnavailableError, within};
+use super::public_url::KnownUrl;
 use super::state_documents::{load, to_json};
 use crate::domain::alert::AlertId;
 use crate::domain::digest::Digest;
+use crate::domain::rules::Links;
 
 /// Key prefix of invitations.
 pub const INVITATION: &str = "invite/";
+
+/// Time limit for storing the links of the messages of a push. As long as it may take to count its SMS, beside which that is done.
+pub const LINK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A random token of 16 bytes. Its `Debug` output is `Token(..)`.
 #[derive(Clone, PartialEq, Eq)]
@@ -140,6 +147,32 @@ pub async fn create_invitation(store: &dyn StateStore, invitation: &Invitation) 
 /// [`UnavailableError`] if the state store did not confirm. A retry creates another token.
 pub async fn create_link(store: &dyn StateStore, link: &LinkedAlerts) -> Result<Token, UnavailableError> {
     create(store, LINK, link).await
+}
+
+/// Stores links side by side. Returns the URL of each in its place; `None` without a link, and if it could not be stored: then the
+/// message goes out without one.
+pub(super) async fn create_links(
+    store: &dyn StateStore,
+    known: Option<&KnownUrl>,
+    links: Vec<Option<(LinkedAlerts, Links)>>,
+) -> Vec<Option<(String, Links)>> {
+    let none = links.iter().map(|_| None).collect();
+    let Some(known) = known.filter(|_| links.iter().any(Option::is_some)) else { return none };
+    let create = async {
+        let Some(url) = known.get(store).await? else { return Ok(none.clone()) };
+        let create = links.iter().map(async |link| {
+            let (link, places) = link.as_ref()?;
+            let token = create_link(store, link).await.inspect_err(log_failure).ok()?;
+            Some((format!("{url}/board/a/{}", token.expose()), *places))
+        });
+        Ok(join_all(create).await)
+    };
+    let created = within(LINK_TIMEOUT, "links were not stored in time", create).await;
+    created.inspect_err(log_failure).unwrap_or(none)
+}
+
+fn log_failure(error: &UnavailableError) {
+    tracing::warn!(error = %error.chain(), "link not stored, the message goes out without it");
 }
 
 async fn find<T: DeserializeOwned>(

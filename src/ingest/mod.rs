@@ -16,6 +16,7 @@ mod log;
 mod pending;
 pub mod ports;
 mod projects;
+mod public_url;
 pub mod rate_limit;
 mod replay;
 mod restore;
@@ -44,6 +45,8 @@ use self::ports::{
     AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, StoredPush, UnavailableError, within,
 };
 use self::projects::{KnownProjects, NamedZone, known_projects};
+use self::public_url::KnownUrl;
+pub use self::public_url::{PublicUrl, PublicUrlError};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
 pub use self::replay::{Replay, Replayed, RereadRejection, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
@@ -76,6 +79,8 @@ pub struct RequestInfo {
     /// Client that AWS has authenticated: API Gateway's JWT authorizer for `POST /push/jwt`, AWS IoT for a publication. Never
     /// taken from a header.
     pub verified_client: Option<String>,
+    /// The URL that the client called, for links in messages; `None` if it is not known.
+    pub url: Option<PublicUrl>,
 }
 
 impl RequestInfo {
@@ -196,6 +201,7 @@ pub struct Ingest {
     subscriptions_counted: LastRun,
     audiences_listed: LastRun,
     projects: KnownProjects,
+    public_url: KnownUrl,
     reports: ChannelReports,
     /// Wakes the other publishers after new messages.
     new_messages: watch::Sender<()>,
@@ -213,10 +219,18 @@ impl Ingest {
             subscriptions_counted: LastRun::default(),
             audiences_listed: LastRun::default(),
             projects: KnownProjects::default(),
+            public_url: KnownUrl::default(),
             reports: ChannelReports::default(),
             new_messages: watch::Sender::default(),
             failed: Mutex::default(),
         }
+    }
+
+    /// Sets the URL of this receiver for links in messages. Without one, it is the URL of the last accepted push.
+    #[must_use]
+    pub fn with_public_url(mut self, url: Option<PublicUrl>) -> Self {
+        self.public_url.configured = url;
+        self
     }
 
     /// Receives one push. `body` is still in `encoding`. `now` is later than the receipt if the push waited in a queue: leases
@@ -260,7 +274,10 @@ impl Ingest {
             let (count, index, request_id) = (batch.rejections.len(), part.index(), &request.request_id);
             tracing::warn!(batch = %id, %request_id, count, first_index = index, first_reason = reason, "items rejected");
         }
-        let evaluated = self.evaluate(&push, prefetched, now, EVALUATION_TIMEOUT).await;
+        let (evaluated, ()) = tokio::join!(
+            self.evaluate(&push, prefetched, now, EVALUATION_TIMEOUT),
+            self.public_url.record(&*self.ports.state, request.url.as_ref()),
+        );
         match &evaluated.failure {
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "batch stored, evaluation postponed"),
             None if batch.readings.is_empty() => {}
@@ -401,7 +418,9 @@ impl Ingest {
         now: Timestamp,
     ) -> Dispatcher<'d> {
         let evaluator = Evaluator { channel: publisher.channel(), ..self.evaluator(rules, now) };
-        Dispatcher { evaluator, publisher, reports: &self.reports }
+        // The messages of a replay reach nobody.
+        let public_url = self.ports.replay_rate_limit.is_none().then_some(&self.public_url);
+        Dispatcher { evaluator, publisher, reports: &self.reports, public_url }
     }
 
     /// Sends the messages of a push, and wakes the other publishers.

@@ -93,7 +93,7 @@ impl Ingest {
         // The clocks can differ: the earlier time counts.
         let received = publication.published.map_or(now, |published| published.min(now));
         let verified_client = publication.client;
-        let info = RequestInfo { request_id: request_id.to_owned(), source, received, verified_client };
+        let info = RequestInfo { request_id: request_id.to_owned(), source, received, verified_client, url: None };
         let client = info.verified_client.as_deref().unwrap_or("unknown");
         match self.push(publication.payload, Encoding::Identity, &info, now).await {
             Ok(outcome) => {

@@ -20,7 +20,7 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     command, environment = folder / "smartclean-push", {**os.environ, "PATH": f"{ROOT}/.tools/bin:{os.environ['PATH']}"}
     subprocess.run(["strip", "-o", command, ROOT / "target/debug/smartclean-push"], check=True)
-    functions = [BUILD / name / "bootstrap" for name in ("PushFunction", "CompactFunction")]
+    functions = [BUILD / name / "bootstrap" for name in ("PushFunction", "BoardFunction", "CompactFunction")]
     subprocess.run([sys.executable, ROOT / ".make/package", folder / "package", ARCHITECTURE, *functions, command], env=environment, check=True)
     return folder / "package"
 

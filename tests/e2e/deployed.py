@@ -262,9 +262,9 @@ class Deployed:
         self.functions.get_waiter("function_updated_v2").wait(FunctionName=self.function)
 
     @contextlib.contextmanager
-    def without_permission(self, action, cold=False):
-        """Removes `action` from the policies of the function's role while the block runs."""
-        role = self.ids["PushFunctionRole"]
+    def without_permission(self, action, cold=False, role="PushFunctionRole"):
+        """Removes `action` from the policies of a function's role while the block runs."""
+        role = self.ids[role]
         before = {
             name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]

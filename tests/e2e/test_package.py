@@ -24,14 +24,14 @@ READING = {"DevType": "SMARTCLEAN#ODRDTR_BATT_V1", "DEVID": "prebuilt", "InsID":
 
 def test_package_contains_the_functions_and_the_command(package):
     packages.verify(package)
-    names = {"smartclean-push", "template.yaml", "lake.yaml", "push-function.zip", "compact-function.zip", "SHA256SUMS"}
+    names = {"smartclean-push", "template.yaml", "lake.yaml", "push-function.zip", "board-function.zip", "compact-function.zip", "SHA256SUMS"}
     names |= {f"smartclean-push-{VERSION}-x86_64.tar.gz", f"smartclean-push_{VERSION}_amd64.deb"}
     assert {path.name for path in package.iterdir()} == names
-    for name, function in {"push-function.zip": "PushFunction", "compact-function.zip": "CompactFunction"}.items():
-        with zipfile.ZipFile(package / name) as archive:
+    for name in ("push", "board", "compact"):
+        with zipfile.ZipFile(package / f"{name}-function.zip") as archive:
             (entry,) = archive.infolist()
             assert (entry.filename, entry.external_attr >> 16 & 0o777) == ("bootstrap", 0o755)
-            assert archive.read(entry) == (BUILD / function / "bootstrap").read_bytes()
+            assert archive.read(entry) == (BUILD / f"{name.title()}Function" / "bootstrap").read_bytes()
 
 
 def test_tarball_contains_the_files_of_the_server(package):
@@ -49,8 +49,11 @@ def test_tarball_contains_the_files_of_the_server(package):
 @pytest.mark.parametrize("name", ["template.yaml", "lake.yaml"])
 def test_packed_template_deploys_a_zip_file_for_its_architecture(package, name):
     text = (package / name).read_text(encoding="utf-8")
-    functions = [each for each in yaml_parse(text)["Resources"].values() if each["Type"] == "AWS::Serverless::Function"]
-    assert [(package / each["Properties"]["CodeUri"]).is_file() for each in functions] == [True]
+    functions = {id: each for id, each in yaml_parse(text)["Resources"].items() if each["Type"] == "AWS::Serverless::Function"}
+    # PushFunction is in push-function.zip.
+    zips = {id: f"{id.removesuffix('Function').lower()}-function.zip" for id in functions}
+    assert {id: each["Properties"]["CodeUri"] for id, each in functions.items()} == zips
+    assert all((package / name).is_file() for name in zips.values())
     assert yaml_parse(text)["Parameters"]["Architecture"] | {"Description": ""} == {
         "Type": "String", "Default": ARCHITECTURE, "AllowedValues": [ARCHITECTURE], "Description": "",
     }  # fmt: skip

@@ -3,6 +3,7 @@
 Except s3:ListBucket: without it, AWS responds with 403 for a missing object, but MiniStack with 404.
 """
 
+import contextlib
 import json
 import time
 
@@ -109,21 +110,30 @@ def test_push_is_evaluated_later_if_the_rules_cannot_be_read(stack):
         assert "ammonia 290 ppb" in str(alert)
 
 
-@pytest.fixture
-def thief(aws, stack):
-    """Clients of a user with the permissions of the function's role."""
-    role = stack.ids["PushFunctionRole"]
+@contextlib.contextmanager
+def thief_with(stack, role):
+    """Clients of a user with the permissions of a role."""
+    role = stack.ids[role]
     stack.iam.create_user(UserName="thief")
     for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = stack.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         stack.iam.put_user_policy(UserName="thief", PolicyName=name, PolicyDocument=json.dumps(document))
     key = stack.iam.create_access_key(UserName="thief")["AccessKey"]
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
-    yield lambda service: aws.client(service, **keys)
-    for name in stack.iam.list_user_policies(UserName="thief")["PolicyNames"]:
-        stack.iam.delete_user_policy(UserName="thief", PolicyName=name)
-    stack.iam.delete_access_key(UserName="thief", AccessKeyId=key["AccessKeyId"])
-    stack.iam.delete_user(UserName="thief")
+    try:
+        yield lambda service: stack.aws.client(service, **keys)
+    finally:
+        for name in stack.iam.list_user_policies(UserName="thief")["PolicyNames"]:
+            stack.iam.delete_user_policy(UserName="thief", PolicyName=name)
+        stack.iam.delete_access_key(UserName="thief", AccessKeyId=key["AccessKeyId"])
+        stack.iam.delete_user(UserName="thief")
+
+
+@pytest.fixture
+def thief(stack):
+    """Clients of a user with the permissions of the push function's role."""
+    with thief_with(stack, "PushFunctionRole") as clients:
+        yield clients
 
 
 def assert_denied(call, **arguments):
@@ -158,9 +168,10 @@ def test_role_cannot_change_rules_secrets_or_the_stack(stack, thief):
     assert_denied(thief("iam").get_role, RoleName=stack.ids["PushFunctionRole"])
 
 
-def test_role_allows_resources_of_the_stack_only(stack):
+@pytest.mark.parametrize("role", ["PushFunctionRole", "BoardFunctionRole"])
+def test_role_allows_resources_of_the_stack_only(stack, role):
     """Wildcards occur only after a prefix of the bucket or of the log group."""
-    role = stack.ids["PushFunctionRole"]
+    role = stack.ids[role]
     assert stack.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
     for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = stack.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -178,7 +189,7 @@ def test_role_allows_resources_of_the_stack_only(stack):
                     stack.topic,
                     stack.outputs["CredentialsSecretArn"],
                     stack.outputs.get("SigningKeySecretArn", stack.bucket),  # Only with the auth method oauth.
-                    stack.ids["PushFunctionLogGroup"],
+                    stack.ids["PushFunctionLogGroup"],  # Also the beginning of that of the pages.
                     stack.ids["StateTable"],
                     stack.ids["StoredQueue"].rsplit("/", 1)[-1],
                 )

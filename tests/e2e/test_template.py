@@ -2,6 +2,7 @@
 
 import copy
 import fnmatch
+import json
 import re
 
 import pytest
@@ -51,10 +52,10 @@ OPTIONAL = {"kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray
 
 
 class Function:
-    """A function: its id in the template, its configuration and adapters in the source, and further required actions."""
+    """A function: its id in the template, its configuration and adapters in the source, and further required and unused actions."""
 
-    def __init__(self, id, config, adapters, further):
-        self.id, self.config, self.adapters, self.further = id, config, adapters, further
+    def __init__(self, id, config, adapters, further, unused=frozenset()):
+        self.id, self.config, self.adapters, self.further, self.unused = id, config, adapters, further, unused
 
     def variables_read(self):
         """The names of the variables that the source reads."""
@@ -76,7 +77,7 @@ class Function:
             source = (AWS / adapter).read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
             calls |= set(re.findall(r"\bclient\s*\.(\w+)\(\)", source))
         assert calls <= set(ACTIONS), f"ACTIONS has no entry for: {calls - set(ACTIONS)}"
-        return {ACTIONS[call] for call in calls} | self.further
+        return {ACTIONS[call] for call in calls} - self.unused | self.further
 
     def actions_allowed(self, template):
         """The actions that the role allows."""
@@ -98,6 +99,8 @@ FUNCTIONS = [
         # Without s3:ListBucket, a missing rules file gets 403.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
+    # A page neither sweeps nor accepts rules.
+    Function("BoardFunction", "impl BoardConfig", ["dynamodb.rs", "rules.rs"], LOGS | {"s3:ListBucket"}, {"dynamodb:Query", "s3:PutObject"}),
     Function("CompactFunction", "fn raw_bucket_from.*?", ["archive.rs"], LOGS),
 ]
 
@@ -105,7 +108,9 @@ FUNCTIONS = [
 @pytest.fixture
 def template():
     """The main template with the resources of both templates."""
-    main, lake = (yaml_parse((ROOT / name).read_text(encoding="utf-8")) for name in ("template.yaml", "lake.yaml"))
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("template.yaml", "lake.yaml")]
+    # Through JSON, so that a test changes one use of an anchor.
+    main, lake = (json.loads(json.dumps(yaml_parse(text))) for text in texts)
     assert not main["Resources"].keys() & lake["Resources"].keys()
     return {**main, "Resources": {**main["Resources"], **lake["Resources"]}}
 
@@ -212,6 +217,7 @@ def test_only_one_service_can_assume_each_role(template):
         principals[role] = statement["Principal"]
     assert principals == {
         "PushFunctionRole": {"Service": "lambda.amazonaws.com"},
+        "BoardFunctionRole": {"Service": "lambda.amazonaws.com"},
         "CompactFunctionRole": {"Service": "lambda.amazonaws.com"},
         "IotErrorRole": {"Service": "iot.amazonaws.com"},
         "PushStreamRole": {"Service": "firehose.amazonaws.com"},
@@ -232,23 +238,50 @@ def test_resource_policies_allow_only_services_for_this_account(template):
 
 
 def routes_without_permission(template):
-    """The routes of the API that may not invoke the function."""
-    properties = template["Resources"]["PushApiMayInvoke"]["Properties"]
+    """The routes of the API that may not invoke their function."""
+    permissions = [each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
     paths = template["Resources"]["PushApi"]["Properties"]["DefinitionBody"]["paths"]
     for path, methods in paths.items():
         methods = methods["Fn::If"][1] if "Fn::If" in methods else methods
         for method, operation in methods.items():
             route = "$default" if operation.get("isDefaultRoute") else f"{method.upper()}{path}"
             arn = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${PushApi}/$default/" + route
-            if not fnmatch.fnmatchcase(arn, properties["SourceArn"]["Fn::Sub"]):
+            function = re.search(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])[1]
+            sources = [each["SourceArn"].get("Fn::Sub", "") for each in permissions if each["FunctionName"] == {"Ref": function}]
+            if not any(fnmatch.fnmatchcase(arn, source) for source in sources):
                 yield route
 
 
-def test_every_route_may_invoke_the_function(template):
+def test_every_route_may_invoke_its_function(template):
     assert list(routes_without_permission(template)) == []
     source = template["Resources"]["PushApiMayInvoke"]["Properties"]["SourceArn"]
     source["Fn::Sub"] = source["Fn::Sub"].replace("/*", "/*/$default")
     assert list(routes_without_permission(template)) == ["POST/push/jwt"]
+    del template["Resources"]["BoardMayInvoke"]
+    assert list(routes_without_permission(template)) == ["POST/push/jwt", "X-AMAZON-APIGATEWAY-ANY-METHOD/board/{path+}"]
+
+
+def test_pages_can_neither_take_the_requests_of_pushes_nor_raise_their_alarm(template):
+    api = template["Resources"]["PushApi"]["Properties"]
+    (path,) = (path for path in api["DefinitionBody"]["paths"] if path.startswith("/board"))
+    assert list(api["RouteSettings"]) == [f"ANY {path}"]
+    assert api["RouteSettings"][f"ANY {path}"] == {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40}
+    pattern = template["Resources"]["NotAccepted"]["Properties"]["FilterPattern"]
+    assert pattern.startswith('{ $.route != "ANY /board/*" && (') and pattern.endswith(") }")
+    # The field that the pattern reads, and no path: the path of a page has the token of a link.
+    log_format = api["AccessLogSettings"]["Format"]
+    assert '"route":"$context.routeKey"' in log_format
+    assert not any(name in log_format for name in ("$context.path", "$context.resourcePath", "$context.requestOverride"))
+
+
+def test_role_of_pages_reaches_the_table_the_rules_and_its_log_only(template):
+    statements = statements_of(roles(template)["BoardFunctionRole"])
+    allowed = {action: str(entry["Resource"]) for _, entry in statements for action in as_list(entry["Action"])}
+    services = {action.split(":")[0] for action in allowed}
+    assert services == {"logs", "dynamodb", "s3", "kms", "xray"}
+    assert {action for action in allowed if action.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
+    assert allowed["s3:GetObject"] == str({"Fn::Sub": "${RawBucket.Arn}/config/*"})
+    assert all("index" not in resource for resource in allowed.values())
 
 
 def test_every_bucket_queue_and_topic_refuses_requests_without_tls(template):

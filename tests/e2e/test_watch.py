@@ -83,8 +83,8 @@ def test_missing_data_raises_only_the_alarms_about_pushes_and_subscriptions(alar
 def test_runbook_has_a_section_for_every_alarm_and_no_other():
     """Of both templates."""
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("template.yaml", "lake.yaml")]
-    named = {name for text in texts for name in re.findall(r"AlarmName: !Sub \$\{AWS::StackName\}-(\S+)", text)}
-    described = {name for text in texts for name in re.findall(r"docs/operate\.md#(\S+)$", text, re.MULTILINE)}
+    named = {name for text in texts for name in re.findall(r'AlarmName: !Sub "?\$\{AWS::StackName\}-([\w-]+)', text)}
+    described = {name for text in texts for name in re.findall(r'docs/operate\.md#([\w-]+)"?,?$', text, re.MULTILINE)}
     alarm_sections = RUNBOOK.read_text(encoding="utf-8").split("\n## ")[1]
     assert alarm_sections.startswith("When an alarm comes")
     assert set(re.findall(r"^### (\S+)$", alarm_sections, re.MULTILINE)) == named == described

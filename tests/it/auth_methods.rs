@@ -114,6 +114,7 @@ async fn a_push_with_a_token_of_an_external_issuer_requires_verification_by_the_
             source: "203.0.113.7".into(),
             received: now(),
             verified_client: Some("vendor".into()),
+            url: None,
         };
         let answer = app.app.handle(with(push(), body(&[smell(270)])), verified.clone()).await;
         assert_eq!(answer.status(), 200, "{auth_methods}");

@@ -42,7 +42,7 @@ fn guarded() -> (App, Counted) {
 async fn push(app: &App, password: &str, source: String, later: i64) -> u16 {
     let request = Request::post("/push").header("authorization", basic(USERNAME, password));
     let received = now() + SignedDuration::from_millis(later);
-    let context = RequestInfo { request_id: "r".into(), source, received, verified_client: None };
+    let context = RequestInfo { request_id: "r".into(), source, received, verified_client: None, url: None };
     app.handle(request.body(Full::new(Bytes::from_static(b"[]"))).unwrap(), context).await.status().as_u16()
 }
 
@@ -96,7 +96,8 @@ async fn a_valid_password_that_was_never_verified_is_subject_to_the_limit_for_gu
     assert_eq!(push(&app, PASSWORD, proxy(), 20).await, 200, "after that, the password is known to be valid");
     tokio::time::sleep(Duration::from_secs(3)).await;
     let other = Request::post("/push").header("authorization", basic("other", PASSWORD));
-    let context = RequestInfo { request_id: "r".into(), source: proxy(), received: now(), verified_client: None };
+    let context =
+        RequestInfo { request_id: "r".into(), source: proxy(), received: now(), verified_client: None, url: None };
     let answer = app.handle(other.body(Full::new(Bytes::new())).unwrap(), context.clone()).await;
     assert_eq!(answer.status(), 401, "after three seconds, one more password is verified");
     let other = Request::post("/push").header("authorization", basic("other", PASSWORD));

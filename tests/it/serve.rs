@@ -389,7 +389,7 @@ fn the_printed_command_works_for_every_auth_method_that_has_one() {
         let known = json!({"username": "smartclean", "password": "p'w \"$x", "event_hub_keys": {"send": "a2V5"},
             "signing_key": "a-key-of-thirty-two-bytes-or-more"});
         std::fs::write(&credentials, known.to_string()).unwrap();
-        let server = start(data.path(), &["--auth", auth_methods, "--public-host", "push.example.com"]);
+        let server = start(data.path(), &["--auth", auth_methods, "--public-url", "https://push.example.com"]);
         let (status, answer) = paste(&server);
         assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{auth_methods}: {}", server.welcome);
     }
@@ -400,7 +400,7 @@ fn without_a_command_for_the_auth_method_the_output_explains_how_to_push() {
     let data = tempfile::tempdir().unwrap();
     let known = json!({"event_hub_keys": {"send": "a2V5"}});
     std::fs::write(data.path().join("credentials.json"), known.to_string()).unwrap();
-    let server = start(data.path(), &["--auth", "event-hub", "--public-host", "push.example.com"]);
+    let server = start(data.path(), &["--auth", "event-hub", "--public-url", "https://push.example.com"]);
     let welcome = server.welcome.clone();
     assert!(welcome.contains("/push/messages\n") && welcome.contains("docs/connect.md"), "{welcome}");
     assert!(!welcome.contains("curl"), "{welcome}");
@@ -412,7 +412,7 @@ fn without_a_command_for_the_auth_method_the_output_explains_how_to_push() {
     );
     let output = serve(data.path(), &["--auth", "event-hub"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("requires --public-host"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("requires --public-url"));
 }
 
 /// A journal would store the output.

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from ops import ROOT, CommandError, credentials, deploy, report, settings, state, subscriptions
+from ops.__main__ import parser
 from ops.rules import ACCEPTED, KEY
 
 TOPIC = "arn:aws:sns:ap-southeast-1:123456789012:alerts"
@@ -417,6 +418,34 @@ def test_zones_of_the_stack_are_listed_from_its_bucket(monkeypatch):
     listing = ["smartclean-push", "zones", "--from", "s3://readings"]
     region = FakeStack.region
     assert commands == [(listing, region, False), ([*listing, "--since", "2026-11-01", "--toml"], region, False)]
+
+
+def test_invitations_are_in_the_table_of_the_stack_and_name_its_url(monkeypatch):
+    commands = []
+
+    def completed(command, env, check):
+        commands.append((command, env["AWS_REGION"], check))
+        return subprocess.CompletedProcess(command, 2)
+
+    class WithTable(FakeStack):
+        def resource(self, name):
+            return {"StateTable": "states"}[name]
+
+    monkeypatch.setattr(state.subprocess, "run", completed)
+
+    def invite(public_url, *options):
+        given = parser().parse_args(["invite", "--program", "smartclean-push", *options])
+        assert state.invite(WithTable([]), given, public_url) == 2, "the exit code is that of the command"
+        ((program, *command), *rest) = commands.pop()
+        assert (str(program), rest) == ("smartclean-push", [FakeStack.region, False])
+        return command
+
+    on_table = ["invite", "--state", "dynamodb://states"]
+    team = ["--team=Night shift", "--role=respond", "--days=7"]
+    assert invite(None, *team) == [*on_table, *team, "--url=https://abc.execute-api.ap-southeast-1.amazonaws.com"]
+    assert invite("https://push.example.com", *team[:2]) == [*on_table, *team[:2], "--url=https://push.example.com"]
+    assert invite(None, "--list") == [*on_table, "--list"]
+    assert invite(None, "--revoke=1f2e3d4c") == [*on_table, "--revoke=1f2e3d4c"]
 
 
 def test_targets_that_run_the_command_show_its_build():

@@ -15,8 +15,11 @@ mod cost;
 mod endpoint;
 mod environment;
 mod failure;
+mod invite;
+mod link;
 mod output;
 mod period;
+mod qr;
 mod replay;
 mod rules;
 mod serve;
@@ -55,6 +58,8 @@ enum Command {
     Cost(cost::CostCommand),
     Survey(survey::SurveyCommand),
     Zones(zones::ZonesCommand),
+    Qr(qr::QrCommand),
+    Invite(invite::InviteCommand),
     Compact(compact::CompactCommand),
     Completions(completions::CompletionsCommand),
     TestAlert(test_alert::TestAlertCommand),
@@ -75,6 +80,8 @@ fn main() -> ExitCode {
         Command::Cost(command) => command.run(),
         Command::Survey(command) => command.run(),
         Command::Zones(command) => command.run(),
+        Command::Qr(command) => command.run(),
+        Command::Invite(command) => command.run(),
         Command::Compact(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::TestAlert(command) => command.run(),

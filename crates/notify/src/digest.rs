@@ -62,6 +62,10 @@ fn listed_alerts<'t>(message: &Message, texts: &'t Texts<'t>) -> Vec<Facts<'t>> 
             let facts = Facts::of_list(alert, AlertPhase::Reminder(*at), texts);
             (vec![Facts { no_reading_since: *unheard_since, ..facts }], 0)
         }
+        Message::Escalated { alert, at, step, raised, taken } => {
+            let facts = Facts::of_list(alert, AlertPhase::Escalated(*at), texts);
+            (vec![facts.with_escalation(*step, *raised, taken.as_ref())], 0)
+        }
         Message::Resolved { alert, at } => (vec![Facts::of_list(alert, AlertPhase::Resolved(*at), texts)], 0),
         Message::Suppressed { alerts, more, .. } => {
             (alerts.iter().map(|alert| Facts::suppressed(alert, texts)).collect(), *more)

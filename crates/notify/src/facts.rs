@@ -9,6 +9,7 @@ use super::location::LocationNames;
 use super::text::clock;
 use super::texts::Texts;
 use super::time::moment;
+use domain::alert::life::Claim;
 use domain::alert::{Alert, SuppressedAlert, Trigger};
 use domain::breach::Breach;
 use domain::display::{self, presentable};
@@ -38,10 +39,22 @@ pub(super) struct Facts<'t> {
     pub(super) phase: AlertPhase,
     /// In the last reminder of a silent device: the time of its last reading.
     pub(super) no_reading_since: Option<Timestamp>,
+    /// Of an escalation: what people did.
+    pub(super) escalation: Option<EscalationFacts>,
     /// Alerts that were suppressed with these and are only counted.
     pub(super) more: usize,
     /// Of a suppressed alert in a list: the time at which it resolved, if it did.
     pub(super) over: Option<Timestamp>,
+}
+
+/// What people did about an alert before an escalation.
+pub(super) struct EscalationFacts {
+    /// The number of the step, from 1.
+    pub(super) step: usize,
+    /// Since when they could know of the alert.
+    pub(super) raised: Timestamp,
+    /// When somebody took it, and who; `None` if nobody did.
+    pub(super) taken: Option<(Timestamp, String)>,
 }
 
 /// The phase of an alert that a message reports.
@@ -50,6 +63,8 @@ pub(super) enum AlertPhase {
     Firing,
     /// Still firing at this time.
     Reminder(Timestamp),
+    /// Nobody was done at this time.
+    Escalated(Timestamp),
     /// Resolved since this time.
     Resolved(Timestamp),
 }
@@ -96,6 +111,7 @@ impl<'t> Facts<'t> {
             groups: groups(&alerts),
             phase: AlertPhase::Firing,
             no_reading_since: None,
+            escalation: None,
             more: 0,
             over: None,
             alerts,
@@ -107,6 +123,13 @@ impl<'t> Facts<'t> {
         let mut facts = Self { phase, ..Self::new(std::slice::from_ref(alert), texts) };
         facts.clock = facts.moment(alert.at);
         facts
+    }
+
+    /// The facts of this escalation.
+    pub(super) fn with_escalation(self, step: usize, raised: Timestamp, taken: Option<&Claim>) -> Self {
+        let name = |claim: &Claim| presentable(&display::unlinked(&claim.by)).unwrap_or_else(|| "?".to_owned());
+        let taken = taken.map(|claim| (claim.hold.at, name(claim)));
+        Self { escalation: Some(EscalationFacts { step: step + 1, raised, taken }), ..self }
     }
 
     /// The facts of one alert of a list. Always in the default wording: a template may omit the location or the values.
@@ -122,7 +145,7 @@ impl<'t> Facts<'t> {
     pub(super) fn at(&self) -> Timestamp {
         match self.phase {
             AlertPhase::Firing => self.first().at,
-            AlertPhase::Reminder(at) | AlertPhase::Resolved(at) => at,
+            AlertPhase::Reminder(at) | AlertPhase::Escalated(at) | AlertPhase::Resolved(at) => at,
         }
     }
 

@@ -30,6 +30,7 @@ impl Facts<'_> {
             "schema": SCHEMA,
             "kind": self.kind(),
             "reminder": matches!(self.phase, AlertPhase::Reminder(_)).then_some(true),
+            "escalation": self.escalation_members(),
             // The highest severity of the alerts.
             "severity": self.severity,
             "subject": subject,
@@ -51,10 +52,24 @@ impl Facts<'_> {
         known(message).to_string()
     }
 
-    /// The kind of message, for filters. A reminder counts as firing.
+    fn escalation_members(&self) -> Option<Value> {
+        let escalation = self.escalation.as_ref()?;
+        let (at, by) = escalation.taken.as_ref().map(|(at, by)| (at, by)).unzip();
+        Some(known(json!({
+            // From 1.
+            "step": escalation.step,
+            // When people could first know of the alert.
+            "raised_at": escalation.raised,
+            // Who took it last, and when; absent if nobody did.
+            "taken_by": by,
+            "taken_at": at,
+        })))
+    }
+
+    /// The kind of message, for filters. Reminders and escalations count as firing.
     pub(super) fn kind(&self) -> &'static str {
         match self.phase {
-            AlertPhase::Firing | AlertPhase::Reminder(_) => "firing",
+            AlertPhase::Firing | AlertPhase::Reminder(_) | AlertPhase::Escalated(_) => "firing",
             AlertPhase::Resolved(_) => "resolved",
         }
     }
@@ -121,13 +136,14 @@ impl Facts<'_> {
         let alert = self.first();
         let resolved = match self.phase {
             AlertPhase::Resolved(at) => Some(at),
-            AlertPhase::Firing | AlertPhase::Reminder(_) => None,
+            AlertPhase::Firing | AlertPhase::Reminder(_) | AlertPhase::Escalated(_) => None,
         };
         known(json!({
             "id": alert.id.to_string(),
             // Absent for a firing alert.
             "kind": resolved.map(|_| "resolved"),
             "reminder": matches!(self.phase, AlertPhase::Reminder(_)).then_some(true),
+            "escalation": self.escalation_members(),
             "rule": alert.rule,
             "severity": alert.severity,
             "at": alert.at,

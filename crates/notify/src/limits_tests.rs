@@ -1,9 +1,11 @@
 //! The size limits of the protocols hold for every name.
 
+use domain::alert::life::Claim;
 use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Breach;
 use domain::location::Location;
-use domain::rules::RuleSet;
+use domain::response::Hold;
+use domain::rules::{Links, RuleSet};
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -78,6 +80,12 @@ fn assert_within_limits(rendered: &Rendered, name: &str) {
     serde_json::from_str::<serde_json::Value>(&rendered.json).unwrap();
 }
 
+/// `rendered` with a link of the longest host name.
+fn with_longest_link(rendered: Rendered) -> Rendered {
+    let link = format!("https://{}:65535/board/a/{}", "h".repeat(253), "t".repeat(22));
+    Renderer::default().with_link(rendered, &link, Links { email: true, sms: true })
+}
+
 /// A message of each kind with `name` as every name and text.
 fn messages_of(name: &str) -> Vec<Message> {
     let since: Timestamp = "1970-01-01T00:00:00Z".parse().unwrap();
@@ -105,6 +113,9 @@ fn messages_of(name: &str) -> Vec<Message> {
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: None });
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
+        for taken in [None, Some(Claim { hold: Hold { at, until: at }, by: name.to_owned() })] {
+            messages.push(Message::Escalated { alert: alert.clone(), at, step: 1, raised: alert.at, taken });
+        }
         messages.push(Message::Resolved { alert, at });
     }
     let suppressed = |alert: &Alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) };
@@ -191,6 +202,7 @@ fn any_text_keeps_the_size_limits_in_every_kind_of_message() {
         ));
         for rendered in every {
             assert_within_limits(&rendered, &name);
+            let rendered = with_longest_link(rendered);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");
         }
     }
@@ -233,9 +245,10 @@ fn a_digest_names_location_and_title_of_each_alert_even_if_both_are_long() {
         for index in 0..200 {
             assert!(emails.contains(&format!("- {index:03} ")) && emails.contains(&format!("T{index:03} ")), "{index}");
         }
-        for digest in &digests {
-            assert_within_limits(digest, unit);
+        for digest in digests {
+            assert_within_limits(&digest, unit);
             let attributes = serde_json::to_string(&digest.record()["attributes"]).unwrap();
+            let digest = with_longest_link(digest);
             assert!(digest.sns_message().len() <= LARGEST_SNS_MESSAGE && attributes.len() <= 66 * 1024, "{unit}");
         }
     }
@@ -283,6 +296,7 @@ fn a_message_of_every_breach_at_once_fits_into_sns() {
         for many in [1, 12, 30] {
             let rendered = render(&Message::Firing { alerts: alerts[..many].to_vec(), blocked: 0 });
             assert_within_limits(&rendered, unit);
+            let rendered = with_longest_link(rendered);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
             let json: serde_json::Value = serde_json::from_str(&rendered.json).unwrap();
             let named = json["alerts"].as_array().unwrap().len();

@@ -1,6 +1,7 @@
 //! Renders one message as a text for each protocol.
 
 use super::attributes::{MOST_VALUES, attributes};
+use super::email::wrapped;
 use super::facts::{AlertPhase, Facts};
 use super::list::AlertList;
 use super::notice;
@@ -8,7 +9,8 @@ use super::rendered::{LARGEST_EMAIL, LARGEST_JSON, Rendered, within};
 use super::subject::marked;
 use super::texts::Texts;
 use domain::alert::Message;
-use domain::rules::RuleSet;
+use domain::rules::{Links, RuleSet};
+use serde_json::Value;
 
 /// Renders messages in one language.
 pub struct Renderer<'n> {
@@ -58,6 +60,10 @@ impl<'n> Renderer<'n> {
                 let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at), texts);
                 rendered(id(), &Facts { no_reading_since: *unheard_since, ..facts })
             }
+            Message::Escalated { alert, at, step, raised, taken } => {
+                let facts = Facts::in_phase(alert, AlertPhase::Escalated(*at), texts);
+                rendered(id(), &facts.with_escalation(*step, *raised, taken.as_ref()))
+            }
             Message::Resolved { alert, at } => {
                 rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at), texts))
             }
@@ -67,6 +73,27 @@ impl<'n> Renderer<'n> {
             }
             Message::Notice(notice) => notice::rendered(notice, &id(), texts),
         }
+    }
+
+    /// `rendered` with a link to answer its alerts: at the end of the first paragraph of the email and of the default text, and as the
+    /// member `link` of the JSON text; at the end of the SMS, which can then need a second part.
+    #[must_use]
+    pub fn with_link(&self, mut rendered: Rendered, link: &str, places: Links) -> Rendered {
+        let (texts, answer) = (&self.texts, self.texts.answer(link));
+        if places.email {
+            let line = wrapped(&texts.email_answer(link));
+            rendered.email = rendered.email.replacen("\n\n", &format!("\n\n{line}\n\n"), 1);
+            rendered.html.answer = Some((texts.answer_button(), link.to_owned()));
+            rendered.default = format!("{} {answer}", rendered.default);
+            if let Ok(Value::Object(mut facts)) = serde_json::from_str(&rendered.json) {
+                facts.insert("link".to_owned(), link.into());
+                rendered.json = Value::Object(facts).to_string();
+            }
+        }
+        if places.sms && rendered.goes_by_sms() {
+            rendered.sms = format!("{} {answer}", rendered.sms);
+        }
+        rendered
     }
 
     /// `rendered` for email only, with the reason in the email, if it would go by SMS. `cause` is why the daily quota forbids it.
@@ -205,6 +232,33 @@ mod tests {
         for absent in ["device_type", "project", "zone"] {
             assert_eq!(attribute(&nowhere, absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn a_link_is_in_the_texts_that_an_audience_wants() {
+        const LINK: &str = "https://push.example.com/board/a/-_v7-_v7-_v7-_v7-_v7-w";
+        let (renderer, plain) = (Renderer::default(), rendered(&[bad_smell_at("http://evil.example <a href=x>")]));
+        let with = |email, sms| renderer.with_link(plain.clone(), LINK, Links { email, sms });
+        let both = with(true, true);
+        let (head, rest) = plain.email.split_once("\n\n").unwrap();
+        assert_eq!(both.email, format!("{head}\n\nAnswer (I take it, done, snooze):\n{LINK}\n\n{rest}"));
+        assert_eq!(both.default, format!("{} Answer: {LINK}", plain.default));
+        assert_eq!(both.sms, format!("{} Answer: {LINK}", plain.sms));
+        let mut facts: Value = serde_json::from_str(&both.json).unwrap();
+        assert_eq!(facts.as_object_mut().unwrap().remove("link"), Some(LINK.into()));
+        assert_eq!(facts.to_string(), plain.json);
+        let page = both.html.page();
+        assert_eq!((page.matches("<a ").count(), page.matches(" href=\"").count()), (1, 1), "{page}");
+        assert!(page.contains(&format!("<a href=\"{LINK}\"")), "{page}");
+        assert!(page.contains(">Answer: I take it, done, snooze</a>"), "{page}");
+
+        let email = with(true, false);
+        assert_eq!((&email.email, &email.json, &email.html), (&both.email, &both.json, &both.html));
+        assert_eq!(email.sms, plain.sms);
+        assert_eq!(with(false, true), Rendered { sms: both.sms, ..plain.clone() });
+        assert_eq!(with(false, false), plain);
+        let no_sms = renderer.with_link(plain.clone().by_email_only(), LINK, Links { email: true, sms: true });
+        assert_eq!(no_sms.sms, plain.sms, "nobody gets it");
     }
 
     #[test]

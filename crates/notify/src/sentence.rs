@@ -63,6 +63,7 @@ impl Facts<'_> {
         let sentence = match self.phase {
             AlertPhase::Firing => self.firing_sentence(options),
             AlertPhase::Reminder(at) => self.reminder_sentence(at, options),
+            AlertPhase::Escalated(at) => self.escalated_sentence(at, options),
             AlertPhase::Resolved(at) => return self.resolved_sentence(at, options),
         };
         if !options.has_action || self.actions.is_empty() {
@@ -110,6 +111,24 @@ impl Facts<'_> {
         match self.no_reading_since {
             Some(last) => texts.last_reminder(reminder, self.moment(last)),
             None => reminder,
+        }
+    }
+
+    /// What people did before an escalation, in one word: "taken" or "none".
+    pub(super) fn answer(&self) -> &'static str {
+        if self.escalation.as_ref().is_some_and(|escalation| escalation.taken.is_some()) { "taken" } else { "none" }
+    }
+
+    /// The sentence of an escalation: "No answer for 15 min: Washroom 3: ammonia 270 ppb (limit 200) at 13:59". A rule's template is
+    /// kept whole.
+    fn escalated_sentence(&self, at: Timestamp, options: &SentenceOptions<'_>) -> String {
+        let (texts, sentence) = (self.texts, self.firing_sentence(options));
+        let Some(escalation) = &self.escalation else { return sentence };
+        match &escalation.taken {
+            Some((since, by)) if options.has_trigger => {
+                texts.escalated_taken(shorten(by, options), self.moment(*since), sentence)
+            }
+            _ => texts.escalated(self.answer(), elapsed(texts, escalation.raised, at), sentence),
         }
     }
 

@@ -34,6 +34,7 @@ impl Facts<'_> {
         let subject = |title: &str, location: &str| {
             let subject = match self.phase {
                 AlertPhase::Reminder(_) => texts.subject_reminder(title, location),
+                AlertPhase::Escalated(_) => texts.subject_escalated(self.answer(), title, location),
                 AlertPhase::Firing | AlertPhase::Resolved(_) => texts.subject(title, location),
             };
             marked(texts, self.mark(), &subject)

@@ -73,6 +73,8 @@ messages! {
     "reminder" reminder(location, title, time, since);
     "reminder-values" reminder_values(location, title, time, since, values, raised);
     "reminder-template" reminder_template(time, since, text);
+    "escalated" escalated(answer, duration, text);
+    "escalated-taken" escalated_taken(by, time, text);
     "last-reminder" last_reminder(text, since);
     "resolved" resolved(location, title, time);
     "resolved-lasted" resolved_lasted(location, title, time, raised, duration);
@@ -80,6 +82,7 @@ messages! {
     "data-again-since" data_again_since(location, time, since, duration);
     "subject" subject(title, location);
     "subject-reminder" subject_reminder(title, location);
+    "subject-escalated" subject_escalated(answer, title, location);
     "email-where" email_where(location);
     "email-floor" email_floor(floor);
     "email-note" email_note(note);
@@ -96,6 +99,8 @@ messages! {
     "email-blocked" email_blocked(count);
     "email-id" email_id(kind, id);
     "email-rules" email_rules(count, rules);
+    "email-answer" email_answer(link);
+    "answer" answer(link);
     "no-sms" no_sms(cause);
     "list-alerts" list_alerts(reason, count);
     "list-head" list_head(location, alerts);
@@ -131,6 +136,7 @@ messages! {
     "day-month" day_month(day, month);
     "day-month-year" day_month_year(day, month, year);
     without variables:
+    "answer-button" answer_button();
     "digest-explanation" digest_explanation();
     "notice-nothing-arrives" nothing_arrives();
     "notice-set-aside" set_aside();

@@ -30,6 +30,12 @@ deviation = { $value } from its baseline
 reminder = { $location }: still { $title } at { $time }, since { $since }
 reminder-values = { $location }: still { $title } at { $time }, since { $since }; was { $values } at { $raised }
 reminder-template = Still at { $time }, since { $since }: { $text }
+# An escalation. $answer: whether somebody took the alert. $text: the text of the alert.
+escalated = { $answer ->
+    [taken] Not done for { $duration }: { $text }
+   *[none] No answer for { $duration }: { $text }
+}
+escalated-taken = Taken by { $by } at { $time }, not done: { $text }
 last-reminder = { $text }; no reading since { $since }; this is the last reminder
 resolved = { $location }: { $title } is over at { $time }
 resolved-lasted = { $location }: { $title } is over at { $time } (raised { $raised }, lasted { $duration })
@@ -40,6 +46,10 @@ data-again-since = { $location }: sends again at { $time } (no data since { $sin
 
 subject = { $title }: { $location }
 subject-reminder = Still: { $title }: { $location }
+subject-escalated = { $answer ->
+    [taken] Not done: { $title }: { $location }
+   *[none] No answer: { $title }: { $location }
+}
 
 ## Emails
 
@@ -89,6 +99,10 @@ email-rules = { $count ->
     [one] Rule: { $rules }
    *[other] Rules: { $rules }
 }
+email-answer = Answer (I take it, done, snooze): { $link }
+answer-button = Answer: I take it, done, snooze
+# At the end of an SMS, if its audience allows links in SMS.
+answer = Answer: { $link }
 no-sms = Not sent by SMS: { $cause ->
     [quota-unknown] the daily SMS quota could not be read.
    *[quota-reached] the daily SMS quota is used up.
@@ -111,12 +125,14 @@ list-sentence = { $reason ->
     [block] { $location }: { $alerts } while alerts of this zone were blocked
     [duty] { $location }: { $alerts } off duty
     [mute] { $location }: { $alerts } while muted
+    [snooze] { $location }: { $alerts } while snoozed
    *[hours] { $location }: { $alerts } outside active hours
 }
 list-explanation = { $reason ->
     [block] Raised while alerts of this zone were blocked, because one had just been sent.
     [duty] Raised while nobody of this audience was on duty.
     [mute] Raised while they were muted.
+    [snooze] Raised while people snoozed an alert of the same rule and device.
    *[hours] Raised outside the active hours of their rules.
 }
 list-newest = Newest: { $time }

@@ -26,6 +26,11 @@ deviation = 偏离基准{ $value }
 reminder = { $location }：{ $title }，{ $time }仍未解除，自{ $since }起
 reminder-values = { $location }：{ $title }，{ $time }仍未解除，自{ $since }起；{ $raised }时{ $values }
 reminder-template = { $time }仍未解除，自{ $since }起：{ $text }
+escalated = { $answer ->
+    [taken] { $duration }仍未处理完：{ $text }
+   *[none] { $duration }无人回应：{ $text }
+}
+escalated-taken = { $by }于{ $time }接手，仍未处理完：{ $text }
 last-reminder = { $text }；自{ $since }起无读数；这是最后一次提醒
 resolved = { $location }：{ $title }已于{ $time }解除
 resolved-lasted = { $location }：{ $title }已于{ $time }解除（{ $raised }报警，持续{ $duration }）
@@ -36,6 +41,10 @@ data-again-since = { $location }：{ $time }恢复发送数据（自{ $since }�
 
 subject = { $title }：{ $location }
 subject-reminder = 仍未解除：{ $title }：{ $location }
+subject-escalated = { $answer ->
+    [taken] 未处理完：{ $title }：{ $location }
+   *[none] 无人回应：{ $title }：{ $location }
+}
 
 ## Emails
 
@@ -74,6 +83,9 @@ email-id = { $kind ->
    *[alert] 警报编号：{ $id }
 }
 email-rules = 规则：{ $rules }
+email-answer = 回复（我来处理、已完成、稍后提醒）：{ $link }
+answer-button = 回复：我来处理、已完成、稍后提醒
+answer = 回复：{ $link }
 no-sms = 未发送短信：{ $cause ->
     [quota-unknown] 无法读取每日短信限额。
    *[quota-reached] 每日短信限额已用完。
@@ -90,12 +102,14 @@ list-sentence = { $reason ->
     [block] { $location }：该区域警报暂停期间{ $alerts }
     [duty] { $location }：无人值班期间有{ $alerts }
     [mute] { $location }：静音期间有{ $alerts }
+    [snooze] { $location }：暂缓期间有{ $alerts }
    *[hours] { $location }：非工作时段有{ $alerts }
 }
 list-explanation = { $reason ->
     [block] 这些警报发生在该区域警报暂停期间，因为之前刚发送过一条。
     [duty] 这些警报发生时该组无人值班。
     [mute] 这些警报发生在静音期间。
+    [snooze] 这些警报发生在同一规则和设备的警报暂缓期间。
    *[hours] 这些警报发生在规则的工作时段之外。
 }
 list-newest = 最新：{ $time }

@@ -127,6 +127,7 @@ fn backoff(failures: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::adapters::cached_credentials::FIRST_READ_RETRY;
+    use crate::ingest::links::LINK_TIMEOUT;
     use crate::ingest::{
         ARRIVAL_TIMEOUT, EVALUATION_TIMEOUT, OUTBOX_CLEANUP_TIMEOUT, PROGRESS_TIMEOUT, RATE_LIMIT_TIMEOUT,
     };
@@ -135,10 +136,10 @@ mod tests {
     #[test]
     fn the_calls_of_a_push_end_before_the_functions_timeout() {
         // In sequence: rules and their accepted copy read, the copy saved; credentials read; readings and rejections stored
-        // side by side, in the stream, else in the bucket, else in the queue; evaluated; tokens taken, messages sent, outbox
+        // side by side, in the stream, else in the bucket, else in the queue; evaluated; SMS counted and beside that links stored, messages sent, outbox
         // updated, and beside that the arrival recorded. The rest is for one password hash of half a second: a function handles
         // one request at a time.
-        let sending = RATE_LIMIT_TIMEOUT + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
+        let sending = RATE_LIMIT_TIMEOUT.max(LINK_TIMEOUT) + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
         let longest = RULES_TIMEOUT * 3
             + FIRST_READ_RETRY
             + CREDENTIALS_TIMEOUT
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_messages_of_an_event_end_before_the_functions_timeout() {
         // The last message: an object read, evaluated with the rules, its messages sent, and the arrival or its progress recorded.
-        let sending = RATE_LIMIT_TIMEOUT + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
+        let sending = RATE_LIMIT_TIMEOUT.max(LINK_TIMEOUT) + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
         let longest = LAST_START + STORE_TIMEOUT + OBJECT_TIMEOUT + sending.max(ARRIVAL_TIMEOUT) + PROGRESS_TIMEOUT;
         assert!(longest <= Duration::from_millis(28_500), "{longest:?}");
     }

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use self::request::{ApiRequest, EventBody};
 pub use self::response::ApiResponse;
+use super::called_url;
 use crate::http::{App, Board, Problem};
 use crate::ingest::ports::StoredObjects;
 use crate::ingest::{RequestInfo, SweepStats};
@@ -179,7 +180,9 @@ async fn handle_api_event<'e>(
     };
     let request_id = or_default(request_id, invocation);
     let source = or_default(source, "unknown");
-    let context = RequestInfo { request_id: request_id.clone(), source, received, verified_client };
+    // The host is API Gateway's own domain name.
+    let url = called_url("https", request.headers());
+    let context = RequestInfo { request_id: request_id.clone(), source, received, verified_client, url };
     // Unwind safe: a push shares only caches with others, and these are replaced as a whole.
     let handling = AssertUnwindSafe(handle(request, context));
     let response = handling.catch_unwind().await.unwrap_or_else(|_| {

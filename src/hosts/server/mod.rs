@@ -32,6 +32,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
+use super::called_url;
 use crate::domain::state::Channel;
 use crate::http::{App, BodyTimeout, Problem};
 use crate::ingest::RequestInfo;
@@ -93,11 +94,15 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
         stream.set_timeout(Some(limits.header_timeout));
         let (app, requests, connections) = (Arc::clone(&app), Arc::clone(&requests), Arc::clone(&connections));
         let service = service_fn(move |request: Request<Incoming>| {
+            // A proxy may terminate TLS.
+            let is_tls = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+            let scheme = if is_tls { "https" } else { "http" };
             let context = RequestInfo {
                 request_id: format!("{started:x}-{}", requests.fetch_add(1, Ordering::Relaxed)),
                 source: peer.ip().to_string(),
                 received: Timestamp::now(),
                 verified_client: None,
+                url: called_url(scheme, request.headers()),
             };
             respond(Arc::clone(&app), request, context, limits.body_timeout, Arc::clone(&connections))
         });

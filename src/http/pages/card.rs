@@ -86,7 +86,7 @@ fn form(open: &OpenAlert, number: usize, is_held: bool, visitor: &Visitor) -> Ma
             label for=(minutes) { "Snooze for" }
             div.row {
                 select id=(minutes) name="minutes" {
-                    option value="" { "Choose a time" }
+                    option value="" { "Choose…" }
                     @for (minutes, text) in SNOOZES { option value=(minutes) { (text) } }
                 }
                 button name="action" value="snooze" { "Snooze" }

@@ -188,7 +188,13 @@ impl TestApp {
 
 /// The context of a request, without its body.
 pub(crate) fn request_info(received: Timestamp) -> RequestInfo {
-    RequestInfo { request_id: "request-1".into(), source: "203.0.113.7".into(), received, verified_client: None }
+    RequestInfo {
+        request_id: "request-1".into(),
+        source: "203.0.113.7".into(),
+        received,
+        verified_client: None,
+        url: None,
+    }
 }
 
 /// Pushes a body without HTTP.

@@ -174,7 +174,10 @@ impl<'r> HistoryEvaluator<'r> {
                     alerts.iter().for_each(|known| self.raise(&known.alert, blocked, known.resolved_at, devices));
                     self.results.counted += *more as u64;
                 }
-                Message::Resolved { .. } | Message::Reminder { .. } | Message::Notice(_) => {}
+                Message::Escalated { .. }
+                | Message::Resolved { .. }
+                | Message::Reminder { .. }
+                | Message::Notice(_) => {}
             }
         }
     }

@@ -104,6 +104,7 @@ fn format_message(message: &Message) -> String {
         }
         Message::Reminder { alert, unheard_since: None, .. } => format!("reminder {}", alert.rule),
         Message::Reminder { alert, .. } => format!("last reminder {}", alert.rule),
+        Message::Escalated { alert, .. } => format!("escalated {}", alert.rule),
         Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),
         Message::Suppressed { alerts, more, .. } => {
             let alerts = alerts.iter().map(|suppressed| match suppressed.resolved_at {

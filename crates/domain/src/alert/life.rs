@@ -10,7 +10,7 @@ use crate::breach::Breach;
 use crate::location::Location;
 use crate::response::{Hold, Response, ResponseSource};
 use crate::rules::hours::WeeklyHours;
-use crate::rules::{Kind, Rule, Settings};
+use crate::rules::{EscalationStep, Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::words;
 
@@ -67,6 +67,12 @@ pub struct AlertLife {
     /// Who snoozed it last, and until when.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub snoozed: Option<Claim>,
+    /// The end of the last snooze after which people were told about it again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reminded: Option<Timestamp>,
+    /// Until when its next step, or the message after a snooze, waits: nobody can be told before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub postponed: Option<Timestamp>,
     /// The further audiences that were told because nobody had answered, in the order of the steps of the rule.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub escalated: Vec<Escalation>,
@@ -187,6 +193,8 @@ impl AlertLife {
             acknowledged: None,
             taken: None,
             snoozed: None,
+            reminded: None,
+            postponed: None,
             escalated: Vec::new(),
             started: None,
             done: BTreeMap::new(),
@@ -224,6 +232,49 @@ impl AlertLife {
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
         self.taken.iter().chain(&self.snoozed).map(|claim| claim.hold.until).max()
+    }
+
+    /// Until when further alerts of its rule and device wait, if they are not more severe: people snooze it at `now`.
+    #[must_use]
+    pub fn snoozed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.snoozed.as_ref().map(|claim| claim.hold.until).filter(|until| *until > now && !self.is_done())
+    }
+
+    /// When people are told about it again after a snooze, and the end of the snooze.
+    #[must_use]
+    pub fn told_again(&self) -> Option<(Timestamp, Timestamp)> {
+        let until = self.snoozed.as_ref()?.hold.until;
+        let is_due = self.reminded < Some(until) && !self.is_done();
+        is_due.then(|| self.held_until().max(self.postponed)).flatten().map(|due| (due, until))
+    }
+
+    /// When the next of these steps is due. After a step for which nobody was on duty, at once. `None` if there is none, or people have
+    /// begun, or are done.
+    #[must_use]
+    pub fn escalation_due(&self, steps: &[EscalationStep]) -> Option<Timestamp> {
+        let step = steps.get(self.escalated.len()).filter(|_| self.started.is_none() && !self.is_done())?;
+        let skipped = self.escalated.last().filter(|last| last.to.is_empty()).map(|last| last.at);
+        let due = skipped.or_else(|| self.raised.checked_add(step.after).ok())?;
+        Some(due).max(self.held_until()).max(self.postponed)
+    }
+
+    /// The alert again, for a message about it. `rule` is its rule.
+    #[must_use]
+    pub fn to_alert(&self, rule: &Rule) -> Alert {
+        Alert {
+            id: self.alert,
+            rule: self.rule.clone(),
+            title: self.title.clone(),
+            template: rule.template.clone(),
+            action: rule.action.clone(),
+            severity: self.severity,
+            breaches: self.breach.iter().cloned().collect(),
+            trigger: self.trigger,
+            reasons: self.reasons.clone(),
+            at: self.at,
+            reading: self.alert.digest(),
+            location: self.location.clone(),
+        }
     }
 
     /// Who has it at `now`.

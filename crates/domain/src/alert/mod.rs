@@ -6,6 +6,7 @@ pub mod notice;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::life::Claim;
 use self::notice::Notice;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId};
@@ -144,6 +145,8 @@ words! {
         Duty = "duty",
         /// It is muted.
         Mute = "mute",
+        /// People snooze an alert of the same rule and device.
+        Snooze = "snooze",
     }
 }
 
@@ -187,6 +190,20 @@ pub enum Message {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unheard_since: Option<Timestamp>,
     },
+    /// Nobody has answered an alert, or whoever took it is not done: a further audience is told.
+    Escalated {
+        /// The alert.
+        alert: Box<Alert>,
+        /// The time of the escalation.
+        at: Timestamp,
+        /// The number of the step, from 0.
+        step: usize,
+        /// When the alert was raised.
+        raised: Timestamp,
+        /// Who took it last; `None` if nobody did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken: Option<Claim>,
+    },
     /// An alert is resolved.
     Resolved {
         /// The alert.
@@ -212,11 +229,23 @@ pub(crate) fn is_zero(count: &usize) -> bool {
 }
 
 impl Message {
+    /// Its alerts that people can answer: those that are not over.
+    #[must_use]
+    pub fn open_alerts(&self) -> Vec<&Alert> {
+        match self {
+            Self::Resolved { .. } => Vec::new(),
+            Self::Suppressed { alerts, .. } => {
+                alerts.iter().filter(|one| one.resolved_at.is_none()).map(|one| &one.alert).collect()
+            }
+            _ => self.alerts(),
+        }
+    }
+
     fn alerts(&self) -> Vec<&Alert> {
         match self {
             Self::Notice(_) => Vec::new(),
             Self::Firing { alerts, .. } => alerts.iter().collect(),
-            Self::Reminder { alert, .. } | Self::Resolved { alert, .. } => vec![alert],
+            Self::Reminder { alert, .. } | Self::Escalated { alert, .. } | Self::Resolved { alert, .. } => vec![alert],
             Self::Suppressed { alerts, .. } => alerts.iter().map(|one| &one.alert).collect(),
         }
     }
@@ -234,7 +263,7 @@ impl Message {
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
         let at = match self {
-            Self::Reminder { at, .. } | Self::Resolved { at, .. } => Some(*at),
+            Self::Reminder { at, .. } | Self::Escalated { at, .. } | Self::Resolved { at, .. } => Some(*at),
             _ => self.alerts().first().map(|alert| alert.at),
         };
         (std::cmp::Reverse(self.severity()), at)
@@ -243,17 +272,18 @@ impl Message {
     /// The id of the message. The same cause has the same id.
     #[must_use]
     pub fn id(&self) -> Digest {
-        let (kind, at) = match self {
+        let (kind, which) = match self {
             Self::Notice(notice) => return notice.id(),
             Self::Firing { .. } => ("firing", None),
             Self::Reminder { at, .. } => ("reminder", Some(at.as_nanosecond().to_be_bytes())),
+            Self::Escalated { step, .. } => ("escalated", Some((*step as i128).to_be_bytes())),
             Self::Resolved { .. } => ("resolved", None),
             Self::Suppressed { .. } => ("suppressed", None),
         };
         let alerts = self.alerts();
         let mut fields = vec![kind.as_bytes()];
         fields.extend(alerts.iter().map(|alert| alert.id.0.as_bytes().as_slice()));
-        fields.extend(at.iter().map(|at| at.as_slice()));
+        fields.extend(which.iter().map(|which| which.as_slice()));
         Digest::of_fields(&fields)
     }
 }

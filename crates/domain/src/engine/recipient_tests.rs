@@ -82,6 +82,7 @@ fn shown(entry: &OutboxEntry) -> String {
             format!("firing {}", names(alerts.iter().map(|one| one.rule.as_str()).collect()))
         }
         Message::Reminder { alert, .. } => format!("reminder {}", alert.rule),
+        Message::Escalated { alert, .. } => format!("escalated {}", alert.rule),
         Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),
         Message::Suppressed { reason, alerts, more } => {
             let listed = names(alerts.iter().map(|one| one.alert.rule.as_str()).collect());

@@ -31,7 +31,7 @@ impl ZoneEvaluator<'_> {
         let mut messages: BTreeMap<To, Vec<(RaisedAlert<'_>, Vec<Wait>)>> = BTreeMap::new();
         for raised in raised {
             self.supersede(&raised, device);
-            let Routing { now, later } = self.route(Some(raised.settings), &raised.alert, &[]);
+            let Routing { now, later } = self.route_alert(Some(raised.settings), &raised.alert, device, &[]);
             match now {
                 Some(to) => messages.entry(to).or_default().push((raised, later)),
                 None => {
@@ -78,7 +78,11 @@ impl ZoneEvaluator<'_> {
         let mut resolved = Vec::new();
         for suppression in named {
             let settings = settings_at(self.rules, &suppression.alert);
-            let Routing { now, later } = self.route(settings.as_deref(), &suppression.alert, &suppression.to);
+            let Suppression { alert, device, to, .. } = &suppression;
+            let Routing { now, later } = match suppression.resolved_at {
+                Some(_) => self.route(settings.as_deref(), alert, to),
+                None => self.route_alert(settings.as_deref(), alert, device, to),
+            };
             if suppression.resolved_at.is_none() {
                 let told = suppression.told || now.is_some();
                 for Wait { reason, until, to } in later {
@@ -180,6 +184,18 @@ impl ZoneEvaluator<'_> {
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         let blocked = self.evaluation.state.suppressed.take_counted();
         self.enqueue(Message::Firing { alerts, blocked }, to);
+    }
+
+    /// Routes an alert that is not resolved. While people snooze an alert of its rule and device, it waits unless it is more severe.
+    fn route_alert(&self, settings: Option<&Settings>, alert: &Alert, device: &str, among: &[String]) -> Routing {
+        let known = self.evaluation.state.lives.of(&alert.rule, device).filter(|life| life.severity >= alert.severity);
+        match known.filter_map(|life| life.snoozed_until(self.now)).max() {
+            Some(until) => {
+                let wait = Wait { reason: SuppressionReason::Snooze, until, to: among.to_vec() };
+                Routing { now: None, later: vec![wait] }
+            }
+            None => self.route(settings, alert, among),
+        }
     }
 
     fn route(&self, settings: Option<&Settings>, alert: &Alert, among: &[String]) -> Routing {

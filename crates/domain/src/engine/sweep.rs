@@ -1,4 +1,5 @@
-//! Does what is due without a reading: ends of suppressions, ends of unanswered alerts, reminders, and alerts of silence rules.
+//! Does what is due without a reading: ends of suppressions, of snoozes and of unanswered alerts, reminders, escalations,
+//! and alerts of silence rules.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,10 +7,10 @@ use super::evaluation::{Evaluation, ZoneEvaluator};
 use super::policy::REMINDED_WITHOUT_READING;
 use super::suppression::{RaisedAlert, settings_at};
 use super::zone::no_data_alert;
-use crate::alert::life::AlertLife;
+use crate::alert::life::{AlertLife, Escalation};
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
-use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
+use crate::state::{LastSeen, Lives, NoData, RuleState, ThresholdState, ZoneState};
 
 /// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if
 /// `with_silence` is false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
@@ -20,22 +21,31 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
     zone.release(now);
     let Evaluation { state, .. } = &mut *zone.evaluation;
     state.lives.expire(now, |life: &AlertLife| rules.settings_of(life).is_some());
+    zone.tell_again();
     zone.remind();
+    zone.escalate();
     if with_silence {
         zone.raise_silences();
     }
     evaluation
 }
 
-/// When something is next due in a zone: a message, a fact to archive, the end of a suppression or of an unanswered alert, a
-/// reminder, a silence. `None` if nothing is due before the next reading.
+/// When something is next due in a zone: a message, a fact to archive, the end of a suppression, of a snooze or of an unanswered
+/// alert, a reminder, an escalation, a silence. `None` if nothing is due before the next reading.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
-    let rule_states = state.rule_states.values().flat_map(|devices| devices.values());
-    let reminders = rule_states.filter_map(|rule_state| reminder_due(rules, rule_state));
+    let reminders = state.rule_states.iter().flat_map(|(rule, devices)| {
+        let due = |(device, rule_state): (&String, _)| reminder_due(rules, &state.lives, rule_state, rule, device);
+        devices.iter().filter_map(due)
+    });
+    let answers = state.lives.open().iter().flat_map(|life| {
+        let steps = rules.settings_of(life);
+        let escalation = steps.as_ref().and_then(|settings| life.escalation_due(&settings.escalate));
+        escalation.into_iter().chain(life.told_again().filter(|_| steps.is_some()).map(|(due, _)| due))
+    });
     let silences = watched_devices(rules, state).map(|watched| watched.due);
     let first = [state.outbox.due(), state.suppressed.due(), state.lives.due()].into_iter().flatten();
-    first.chain(reminders).chain(silences).min()
+    first.chain(reminders).chain(answers).chain(silences).min()
 }
 
 /// Whether a silence rule expects readings from a device of the zone.
@@ -44,8 +54,8 @@ pub fn expects_readings(rules: &RuleSet, state: &ZoneState) -> bool {
     watched_devices(rules, state).next().is_some()
 }
 
-/// When the reminder of an alert is due and somebody can be told.
-fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
+/// When the reminder of the alert of `rule` for `device` is due and somebody can be told. It waits while somebody has the alert.
+fn reminder_due(rules: &RuleSet, lives: &Lives, rule_state: &RuleState, rule: &str, device: &str) -> Option<Timestamp> {
     let RuleState::Threshold(ThresholdState::Firing {
         announced: Some(alert),
         remind: Some(due),
@@ -55,9 +65,10 @@ fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
     else {
         return None;
     };
+    let due = lives.of(rule, device).filter_map(AlertLife::held_until).fold(*due, Timestamp::max);
     let settings = settings_at(rules, alert);
-    let routing = rules.route(&alert.rule, alert.severity, &alert.location, settings.as_deref(), &[], *due);
-    Some(routing.first().unwrap_or(*due))
+    let routing = rules.route(&alert.rule, alert.severity, &alert.location, settings.as_deref(), &[], due);
+    Some(routing.first().unwrap_or(due))
 }
 
 /// A device that a silence rule watches and that is not silent yet.
@@ -91,8 +102,10 @@ impl ZoneEvaluator<'_> {
     fn remind(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut reminders = Vec::new();
-        for rule_state in self.evaluation.state.rule_states.values_mut().flat_map(|devices| devices.values_mut()) {
-            if reminder_due(rules, rule_state).is_none_or(|due| due > now) {
+        let ZoneState { rule_states, lives, .. } = &mut self.evaluation.state;
+        let devices = rule_states.iter_mut().flat_map(|(rule, devices)| devices.iter_mut().map(move |one| (rule, one)));
+        for (rule, (device, rule_state)) in devices {
+            if reminder_due(rules, lives, rule_state, rule, device).is_none_or(|due| due > now) {
                 continue;
             }
             let RuleState::Threshold(ThresholdState::Firing { announced: Some(alert), remind, heard, .. }) = rule_state
@@ -116,6 +129,61 @@ impl ZoneEvaluator<'_> {
             }
         }
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
+    }
+
+    /// Enqueues a reminder of each alert whose snooze has ended, if somebody can be told. A usual one that was due meanwhile is not
+    /// sent as well.
+    fn tell_again(&mut self) {
+        let (rules, now) = (self.rules, self.now);
+        let mut reminders = Vec::new();
+        let ZoneState { rule_states, lives, .. } = &mut self.evaluation.state;
+        for life in lives.open_mut() {
+            let Some((_, at)) = life.told_again().filter(|(due, _)| *due <= now) else { continue };
+            let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
+            let routing = rules.route(&life.rule, life.severity, &life.location, Some(&settings), &[], now);
+            let first = routing.first();
+            let Some(to) = routing.now else {
+                life.postponed = first;
+                continue;
+            };
+            life.reminded = Some(at);
+            let known = rule_states.get_mut(&life.rule).and_then(|devices| devices.get_mut(&life.device));
+            if let Some(RuleState::Threshold(ThresholdState::Firing { remind, .. })) = known
+                && remind.is_some_and(|remind| remind <= now)
+            {
+                *remind = settings.reminder.and_then(|every| next_reminder(*remind, every, now));
+            }
+            let alert = Box::new(life.to_alert(rule));
+            reminders.push((Message::Reminder { alert, at, unheard_since: None }, to));
+        }
+        reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
+    }
+
+    /// Does the steps of escalations that are due. If nobody is on duty for one, the next one follows at once; the last one waits.
+    fn escalate(&mut self) {
+        let (rules, now) = (self.rules, self.now);
+        let mut escalated = Vec::new();
+        for life in self.evaluation.state.lives.open_mut() {
+            let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
+            let steps = &settings.escalate;
+            while life.escalation_due(steps).is_some_and(|due| due <= now) {
+                let step = life.escalated.len();
+                let to = match rules.escalate(&steps[step].to, life, &settings, now) {
+                    Ok(id) => vec![id],
+                    Err((_, true)) if step + 1 < steps.len() => Vec::new(),
+                    Err((until, _)) => {
+                        life.postponed = Some(until);
+                        break;
+                    }
+                };
+                life.escalated.push(Escalation { at: now, to: to.clone() });
+                if !to.is_empty() {
+                    let (alert, taken) = (Box::new(life.to_alert(rule)), life.taken.clone());
+                    escalated.push((Message::Escalated { alert, at: now, step, raised: life.raised, taken }, to));
+                }
+            }
+        }
+        escalated.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
     /// Fires silence rules at any hour. Outside active hours the alert is suppressed.

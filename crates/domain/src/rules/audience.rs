@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::RuleSet;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use super::document::TableReader;
 use super::hours::WeeklyHours;
 use super::selection::AlertSelection;
 use super::values::{check_id, read_severity};
+use super::{EscalationStep, Rule, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -33,8 +33,26 @@ pub struct Audience {
     pub language_position: Position,
     /// The email addresses, for a host that sends email itself.
     pub emails: Vec<String>,
+    /// Where its messages have a link.
+    pub links: Links,
     /// The position of the id.
     pub position: Position,
+}
+
+/// Where a message has a link to its alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// In every text but the SMS.
+    pub email: bool,
+    /// In the SMS, which may need a second part for it.
+    pub sms: bool,
+}
+
+/// Not in an SMS: operators filter links.
+impl Default for Links {
+    fn default() -> Self {
+        Self { email: true, sms: false }
+    }
 }
 
 impl Audience {
@@ -72,13 +90,15 @@ impl Audience {
             table.diagnostics.suggest(position, message, "write for example \"day@example.com\"");
         }
         let emails = emails.into_iter().map(|email| email.value).collect();
+        let links = read_links(table);
         let id = table.nonblank("id")?;
         check_id(&id, table.diagnostics);
         let Positioned { value: id, position } = id;
         let (otherwise, else_position) = otherwise.map(|otherwise| (otherwise.value, otherwise.position)).unzip();
         let english = || Positioned { value: "en".to_owned(), position: position.clone() };
         let Positioned { value: language, position: language_position } = language.unwrap_or_else(english);
-        let audience = Self { id, alerts, severity, on_duty, otherwise, language, language_position, emails, position };
+        let audience =
+            Self { id, alerts, severity, on_duty, otherwise, language, language_position, emails, links, position };
         Some((audience, else_position))
     }
 }
@@ -110,17 +130,37 @@ impl RuleSet {
         self.audiences.iter().map(|audience| audience.language.as_str()).chain([self.language(&[])]).collect()
     }
 
+    /// Where one message to the audiences `to` has a link: where all of them want one. If `to` is empty, the message is to everybody.
+    #[must_use]
+    pub fn links(&self, to: &[String]) -> Links {
+        let addressed = to.iter().filter_map(|id| self.audience(id));
+        let common = |one: Links, other: Links| Links { email: one.email && other.email, sms: one.sms && other.sms };
+        addressed.map(|audience| audience.links).reduce(common).unwrap_or_default()
+    }
+
     /// An audience, the one that is told in its place, and so on.
     pub fn chain<'r>(&'r self, audience: &'r Audience) -> impl Iterator<Item = &'r Audience> {
         let next = |audience: &&'r Audience| self.audience(audience.otherwise.as_deref()?);
         std::iter::successors(Some(audience), next).take(self.audiences.len())
     }
 
-    /// Reports ids that are taken, unknown audiences after `else`, circles of them, and audiences without alerts. The positions
+    /// Reports ids that are taken, unknown audiences after `else` and in escalations, circles of them, and audiences without alerts. The positions
     /// are those of `else` of each audience.
     pub(super) fn check_audiences(&self, else_positions: &[Option<Position>], diagnostics: &mut Diagnostics) {
         let ids = || self.audiences.iter().map(|audience| audience.id.as_str());
-        let is_else = |id: &str| self.audiences.iter().any(|other| other.otherwise.as_deref() == Some(id));
+        let steps = || self.rules.iter().flat_map(Rule::steps);
+        for EscalationStep { to, position, .. } in steps().filter(|step| self.audience(&step.to).is_none()) {
+            let suggestion = match self.audiences.as_slice() {
+                [] => format!("add [[audience]] with id = \"{to}\""),
+                _ => nearest_or_all(to, ids(), "it can be:"),
+            };
+            diagnostics.suggest(position, format!("no audience has the id `{to}`"), suggestion);
+        }
+        // An audience that is only told in the place of another one, or by an escalation, needs no alerts of its own.
+        let is_else = |id: &str| {
+            self.audiences.iter().any(|other| other.otherwise.as_deref() == Some(id))
+                || steps().any(|step| step.to == id)
+        };
         for (audience, else_position) in self.audiences.iter().zip(else_positions) {
             let Audience { id, position, .. } = audience;
             if !is_else(id) {
@@ -160,6 +200,14 @@ fn read_duty(table: &mut TableReader<'_, '_>) -> Vec<WeeklyHours> {
         duty.extend(hours);
     }
     duty
+}
+
+/// Reads `links`, a list that can be empty.
+fn read_links(table: &mut TableReader<'_, '_>) -> Links {
+    let Some(written) = table.texts_if_any("links") else { return Links::default() };
+    let places = written.into_iter().map(|text| table.meaning(text, "kind of text", ["email", "sms"], |kind| kind));
+    let places: Vec<&str> = places.flatten().map(|place| place.value).collect();
+    Links { email: places.contains(&"email"), sms: places.contains(&"sms") }
 }
 
 /// Whether `text` is an email address of ASCII characters.

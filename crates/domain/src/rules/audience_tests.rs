@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Routing, RuleSet};
+use super::{Links, Routing, RuleSet};
 use crate::location::Location;
 use crate::severity::Severity;
 use crate::time::LocalZone;
@@ -146,6 +146,42 @@ fn days_and_hours_are_read_and_other_texts_refused() {
     ] {
         assert!(!read(text), "{text}");
     }
+}
+
+#[test]
+fn a_message_has_links_where_all_of_its_audiences_want_them() {
+    let audience = |id: &str, links: &str| format!("[[audience]]\nid = \"{id}\"\n{links}\n");
+    let all = [
+        audience("default", ""),
+        audience("none", "links = []"),
+        audience("sms", "links = \"sms\""),
+        audience("both", "links = [\"email\", \"sms\"]"),
+    ];
+    let rules = rules(&all.concat());
+    for (to, email, sms) in [
+        (&[][..], true, false),
+        (&["gone"], true, false),
+        (&["default"], true, false),
+        (&["none"], false, false),
+        (&["sms"], false, true),
+        (&["both"], true, true),
+        (&["both", "default"], true, false),
+        (&["both", "sms"], false, true),
+        (&["both", "none"], false, false),
+    ] {
+        let to: Vec<String> = to.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(rules.links(&to), Links { email, sms }, "{to:?}");
+    }
+}
+
+#[test]
+fn an_unknown_kind_of_link_is_reported() {
+    for (links, suggestion) in [("[\"emial\"]", "did you mean `email`?"), ("[\"qr\"]", "it is one of email, sms")] {
+        let errors = RuleSet::parse("r", &format!("[[audience]]\nid = \"a\"\nlinks = {links}\n")).unwrap_err();
+        let error = errors[0].to_string();
+        assert!(error.starts_with("r:3:10: unknown kind of text `") && error.contains(suggestion), "{error}");
+    }
+    assert!(RuleSet::parse("r", "[[audience]]\nid = \"a\"\nlinks = [7]\n").is_err());
 }
 
 #[test]

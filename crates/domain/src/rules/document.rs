@@ -206,10 +206,19 @@ impl<'a, 'i> TableReader<'a, 'i> {
 
     /// A list of at least one text that is not blank. A single text is a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<Positioned<String>>> {
+        self.listed(key, false)
+    }
+
+    /// A list of texts that are not blank, or an empty one. A single text is a list of one.
+    pub(super) fn texts_if_any(&mut self, key: &'static str) -> Option<Vec<Positioned<String>>> {
+        self.listed(key, true)
+    }
+
+    fn listed(&mut self, key: &'static str, may_be_empty: bool) -> Option<Vec<Positioned<String>>> {
         const REMEDY: &str = "leave the key out to mean all of them";
         let Positioned { value, position } = self.any(key)?;
         let elements = elements(value);
-        if elements.is_empty() {
+        if elements.is_empty() && !may_be_empty {
             self.diagnostics.suggest(&position, format!("`{key}` is an empty list"), REMEDY);
             return None;
         }

@@ -58,7 +58,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-pub use self::audience::Audience;
+pub use self::audience::{Audience, Links};
 use self::channels::{Email, Webhook};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
@@ -71,6 +71,7 @@ pub use self::routing::{Routing, Wait};
 pub use self::scope::Scope;
 pub use self::selection::AlertSelection;
 pub use self::settings::{Setting, Settings};
+pub use self::values::EscalationStep;
 use super::alert::life::AlertLife;
 use super::breach::Comparison;
 use super::device::{DEVICE_TYPES, DeviceType};
@@ -322,6 +323,15 @@ impl Rule {
             if types.is_empty() { DEVICE_TYPES.iter().any(is_of_device) } else { types.iter().all(is_named) }
         });
         self.kind != Kind::Silence && !is_about_device
+    }
+
+    /// The steps of its escalations, with those of its overrides.
+    fn steps(&self) -> impl Iterator<Item = &EscalationStep> {
+        let overridden = self.overrides.iter().flat_map(|(_, settings)| settings).filter_map(|setting| match setting {
+            Setting::Escalate(steps) => Some(steps),
+            _ => None,
+        });
+        std::iter::once(&self.settings.escalate).chain(overridden).flatten()
     }
 
     /// Its tests, then those of its overrides.

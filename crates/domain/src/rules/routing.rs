@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Audience, RuleSet, Settings};
 use crate::alert::SuppressionReason;
+use crate::alert::life::AlertLife;
 use crate::location::Location;
 use crate::severity::Severity;
 
@@ -52,10 +53,7 @@ impl RuleSet {
         now: Timestamp,
     ) -> Routing {
         let zone = self.local_zone(location);
-        let mute = self.mute(rule, location, now).map(|(_, end)| (SuppressionReason::Mute, end));
-        let hours = settings.and_then(|settings| settings.active.as_ref()).filter(|active| !active.contain(now, zone));
-        let hours = hours.map(|active| (SuppressionReason::Hours, active.next(now, zone)));
-        if let Some((reason, until)) = mute.or(hours) {
+        if let Some((reason, until)) = self.silenced(rule, location, settings, now) {
             return Routing { now: None, later: vec![Wait { reason, until, to: among.to_vec() }] };
         }
         let matches = |audience: &&Audience| audience.matches(rule, severity, location);
@@ -77,5 +75,42 @@ impl RuleSet {
         }
         told.sort();
         Routing { now: (later.is_empty() || !told.is_empty()).then_some(told), later }
+    }
+
+    /// Why and until when nobody is told about alerts of `rule` at `location`: a mute, or the active hours in `settings`.
+    fn silenced(
+        &self,
+        rule: &str,
+        location: &Location,
+        settings: Option<&Settings>,
+        now: Timestamp,
+    ) -> Option<(SuppressionReason, Timestamp)> {
+        let zone = self.local_zone(location);
+        let mute = self.mute(rule, location, now).map(|(_, end)| (SuppressionReason::Mute, end));
+        let hours = settings.and_then(|settings| settings.active.as_ref()).filter(|active| !active.contain(now, zone));
+        mute.or_else(|| hours.map(|active| (SuppressionReason::Hours, active.next(now, zone))))
+    }
+
+    /// Who is told about an alert by an escalation to the audience `to`: it, or the first one on duty along its chain of `else`. An
+    /// error is when somebody can be told: a mute or the active hours in `settings` suppress the alert, or the error is `true` and
+    /// nobody is on duty.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn escalate(
+        &self,
+        to: &str,
+        life: &AlertLife,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<String, (Timestamp, bool)> {
+        let zone = self.local_zone(&life.location);
+        if let Some((_, until)) = self.silenced(&life.rule, &life.location, Some(settings), now) {
+            return Err((until, false));
+        }
+        let chain = || self.audience(to).into_iter().flat_map(|audience| self.chain(audience));
+        let on_duty = chain().find(|audience| audience.is_on_duty(zone, now));
+        let first = chain().map(|audience| audience.next_duty(zone, now)).min().unwrap_or(now);
+        on_duty.map(|audience| audience.id.clone()).ok_or((first, true))
     }
 }

@@ -8,7 +8,7 @@ use super::Kind::{self, Accumulate, Count, Reasons, Silence, Threshold};
 use super::diagnostic::Positioned;
 use super::document::TableReader;
 use super::hours::{WeeklyHours, read_hours};
-use super::values::{read_block, read_count, read_severity, read_time_of_day};
+use super::values::{EscalationStep, read_block, read_count, read_escalate, read_severity, read_time_of_day};
 use super::{Block, Condition};
 use crate::severity::Severity;
 
@@ -96,6 +96,8 @@ settings! {
     clean_within: Option<SignedDuration> = None, CleanWithin from "clean_within" in Kind::ALL, TableReader::duration;
     /// How long others need not deal with an alert that somebody took.
     ack_for: SignedDuration = SignedDuration::from_mins(30), AckFor from "ack_for" in Kind::ALL, TableReader::duration;
+    /// Who is told if nobody answers an alert, in this order; at most five steps.
+    escalate: Vec<EscalationStep> = Vec::new(), Escalate from "escalate" in Kind::ALL, read_escalate;
     /// How long a silence rule waits for a reading.
     after: Option<SignedDuration> = None, After from "after" in [Silence], TableReader::duration;
 }

@@ -12,6 +12,8 @@ use crate::severity::Severity;
 
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
+/// Most steps of an escalation.
+const MOST_STEPS: usize = 5;
 
 pub(super) fn read_severity(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<Severity>> {
     table.word(key, "severity", Severity::ALL, Severity::as_str)
@@ -86,6 +88,41 @@ pub(super) fn read_block(table: &mut TableReader<'_, '_>, key: &'static str) -> 
         }
         Some(block)
     })
+}
+
+/// A step of an escalation: who is told if nobody has answered an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EscalationStep {
+    /// When, after the alert was raised.
+    pub after: SignedDuration,
+    /// The id of the audience.
+    pub to: String,
+    /// The position of the id.
+    pub position: Position,
+}
+
+/// Reads `escalate = [{ after = "15m", to = "supervisor" }]`.
+pub(super) fn read_escalate(
+    table: &mut TableReader<'_, '_>,
+    key: &'static str,
+) -> Option<Positioned<Vec<EscalationStep>>> {
+    let steps = table.tables(key, "a step of an escalation", |table, position| {
+        table.require("after", position, "add the time without an answer: after = \"15m\"");
+        table.require("to", position, "add the id of an audience: to = \"supervisor\"");
+        let (after, to) = (table.duration("after"), table.nonblank("to"));
+        let (after, to) = (after?, to?);
+        let step = EscalationStep { after: after.value, to: to.value, position: to.position };
+        Some(Positioned { value: step, position: after.position })
+    })?;
+    if steps.value.len() > MOST_STEPS {
+        let message = format!("an escalation has at most {MOST_STEPS} steps, not {}", steps.value.len());
+        table.diagnostics.suggest(&steps.position, message, "leave out those that change nothing");
+    }
+    for pair in steps.value.windows(2).filter(|pair| pair[1].value.after <= pair[0].value.after) {
+        let message = format!("this step comes after {:#}, not later than the one before it", pair[1].value.after);
+        table.diagnostics.suggest(&pair[1].position, message, "write the steps in the order of their times");
+    }
+    Some(steps.map(|steps| steps.into_iter().map(|step| step.value).collect()))
 }
 
 /// `all = [...]` or `any = [...]`.

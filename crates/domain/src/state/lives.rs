@@ -85,6 +85,16 @@ impl Lives {
         &self.open
     }
 
+    /// The open alerts, to be changed.
+    pub fn open_mut(&mut self) -> impl Iterator<Item = &mut AlertLife> {
+        self.open.iter_mut()
+    }
+
+    /// The open alerts of `rule` for `device`.
+    pub fn of<'l>(&'l self, rule: &'l str, device: &'l str) -> impl Iterator<Item = &'l AlertLife> {
+        self.open.iter().filter(move |life| life.is_of(rule, device))
+    }
+
     /// The open alert that contains the alert with this id.
     #[must_use]
     pub fn find(&self, alert: AlertId) -> Option<&AlertLife> {
@@ -227,6 +237,7 @@ impl Lives {
         self.open.retain_mut(|life| {
             let Some((at, reason)) = end(life) else { return true };
             life.end = Some(LifeEnd { at, reason });
+            life.postponed = None;
             self.facts.add(life.clone());
             false
         });

@@ -5,10 +5,12 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use smartclean_push::domain::alert::life::Claim;
 use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use smartclean_push::domain::display::presentable;
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Hold;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::notify::render::Renderer;
 use smartclean_push::notify::rendered::Rendered;
@@ -106,8 +108,7 @@ fn has_facts(alert: &Alert) {
 fn messages(alerts: &[Alert]) -> Vec<Message> {
     let at = now() + SignedDuration::from_hours(30);
     let mut messages = vec![Message::Firing { alerts: alerts.to_vec(), blocked: 3 }];
-    for reason in [SuppressionReason::Block, SuppressionReason::Hours, SuppressionReason::Duty, SuppressionReason::Mute]
-    {
+    for reason in SuppressionReason::ALL {
         let alerts = alerts.iter().map(|alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) });
         messages.push(Message::Suppressed { reason, alerts: alerts.collect(), more: 2 });
     }
@@ -115,6 +116,10 @@ fn messages(alerts: &[Alert]) -> Vec<Message> {
         let alert = Box::new(alert.clone());
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
+        let by = alert.location.display.clone().unwrap_or_default();
+        for taken in [None, Some(Claim { hold: Hold { at, until: at }, by })] {
+            messages.push(Message::Escalated { alert: alert.clone(), at, step: 0, raised: alert.at, taken });
+        }
         messages.push(Message::Resolved { alert, at });
     }
     messages

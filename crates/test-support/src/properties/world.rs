@@ -67,7 +67,8 @@ impl FuzzApp {
     /// Sends a request. Panics if a stored line is not JSON, or if a message exceeds its limits.
     pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let source = "203.0.113.7".into();
-        let context = RequestInfo { request_id: "request-1".into(), source, received: now(), verified_client: None };
+        let context =
+            RequestInfo { request_id: "request-1".into(), source, received: now(), verified_client: None, url: None };
         let response = wait(self.app.handle(request, context));
         for (key, object) in self.store.objects() {
             let lines = unpack(&object.bytes).expect("the handler packed it");

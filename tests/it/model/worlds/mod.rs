@@ -11,8 +11,8 @@ use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::response::{Response, ResponseSource};
 use smartclean_push::domain::rules::names::{Named, Names};
 use smartclean_push::domain::rules::{
-    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, MentionKind, Mute, Position, Rule, RuleSet,
-    Scope, Setting, Settings, Test, WeeklyHours,
+    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, Links, MentionKind, Mute, Position, Rule,
+    RuleSet, Scope, Setting, Settings, Test, WeeklyHours,
 };
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::time::LocalZone;
@@ -268,6 +268,7 @@ impl AudienceSpec {
             language: "en".to_owned(),
             language_position: somewhere(),
             emails: Vec::new(),
+            links: Links::default(),
             position: somewhere(),
         }
     }
