@@ -426,6 +426,8 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
             EventKind::Responded(responded) => {
                 app.ingest().respond(&[(now, &responded.response())], now).await.unwrap();
             }
+            // Which alert it is about depends on the state.
+            EventKind::Answered(_) => {}
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();
                 assert!(push_to(app.ingest(), body(&texts), now).await.unwrap().evaluated);

@@ -8,7 +8,7 @@ use qrcode::render::{svg, unicode::Dense1x2};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::display::line;
 use smartclean_push::ingest::links::{INVITATION, Invitation, Role, create_invitation};
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::runtime::Runtime;
 
 use crate::columns::columns;
@@ -169,7 +169,13 @@ fn list(invitations: &[StoredInvitation]) {
             Role::Respond => "respond",
         };
         let day = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        vec![id_of(key).to_owned(), line(&invitation.team), role.to_owned(), day(invitation.created), day(invitation.expires)]
+        vec![
+            id_of(key).to_owned(),
+            line(&invitation.team),
+            role.to_owned(),
+            day(invitation.created),
+            day(invitation.expires),
+        ]
     });
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     if invitations.is_empty() {
@@ -192,9 +198,12 @@ async fn revoke(
     };
     let revoked = Invitation { expires: now, ..stored.invitation };
     let body = serde_json::to_string(&revoked).or_failure("the invitation cannot be written")?;
-    match store.commit(&stored.key, stored.version, &body, None).await? {
+    match store.commit(&stored.key, stored.version, &body, IndexEntry::default()).await? {
         Commit::Done => {
-            print(format_args!("Revoked the invitation {id} of {}: its phones can no longer answer\n", line(&revoked.team)));
+            print(format_args!(
+                "Revoked the invitation {id} of {}: its phones can no longer answer\n",
+                line(&revoked.team)
+            ));
             Ok(())
         }
         Commit::Lost => Err(Failure::new("something else changed the invitation meanwhile. Run the command again")),
