@@ -51,14 +51,12 @@ impl<'p> PageRoute<'p> {
 
     /// The page of a request; `None` if its path is unknown.
     pub(super) fn parse(parts: &'p Parts) -> Option<Self> {
-        let (kind, last) = parts.uri.path().strip_prefix(PAGES)?.split_once('/')?;
-        if last.is_empty() || last.contains('/') {
-            return None;
-        }
+        // API Gateway decodes paths, so that the id of a zone can contain a slash.
+        let (kind, rest) = parts.uri.path().strip_prefix(PAGES)?.split_once('/')?;
         match kind {
-            "a" => Some(Self::Link { token: last }),
-            "i" => Some(Self::Invitation { token: last }),
-            "z" => Some(Self::Door { zone: decoded(last), project: query(parts, "project") }),
+            "a" => Some(Self::Link { token: rest }),
+            "i" => Some(Self::Invitation { token: rest }),
+            "z" => Some(Self::Door { zone: decoded(rest), project: query(parts, "project") }),
             _ => None,
         }
     }

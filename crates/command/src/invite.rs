@@ -169,7 +169,13 @@ fn list(invitations: &[StoredInvitation]) {
             Role::Respond => "respond",
         };
         let day = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        vec![id_of(key).to_owned(), line(&invitation.team), role.to_owned(), day(invitation.created), day(invitation.expires)]
+        vec![
+            id_of(key).to_owned(),
+            line(&invitation.team),
+            role.to_owned(),
+            day(invitation.created),
+            day(invitation.expires),
+        ]
     });
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     if invitations.is_empty() {
@@ -194,7 +200,10 @@ async fn revoke(
     let body = serde_json::to_string(&revoked).or_failure("the invitation cannot be written")?;
     match store.commit(&stored.key, stored.version, &body, None).await? {
         Commit::Done => {
-            print(format_args!("Revoked the invitation {id} of {}: its phones can no longer answer\n", line(&revoked.team)));
+            print(format_args!(
+                "Revoked the invitation {id} of {}: its phones can no longer answer\n",
+                line(&revoked.team)
+            ));
             Ok(())
         }
         Commit::Lost => Err(Failure::new("something else changed the invitation meanwhile. Run the command again")),
