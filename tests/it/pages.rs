@@ -344,7 +344,7 @@ async fn of_two_people_at_once_one_has_the_alert_and_the_other_is_told_who() {
         let taken = &pages.lives()[0]["taken"];
         assert_eq!(taken["by"], winner);
         let time = |name: &str| taken[name].as_str().unwrap().parse::<Timestamp>().unwrap();
-        assert_eq!(time("until") - time("at"), SignedDuration::from_mins(30).try_into().unwrap());
+        assert_eq!(time("until").duration_since(time("at")), SignedDuration::from_mins(30));
         let page = pages.get(&link).await;
         assert!(page.body.contains(&format!("<strong><bdi>{winner}</bdi> has it</strong>")), "{}", page.body);
         assert!(!page.body.contains("I take it") && page.body.contains("Done"), "{}", page.body);
