@@ -32,6 +32,7 @@ pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
 pub use self::pages::Board;
+use self::pages::BoardMemory;
 pub use self::problem::Problem;
 use self::route::{PageRoute, Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
@@ -48,6 +49,7 @@ pub struct App {
     metrics: Option<Box<dyn Fn() -> String + Send + Sync>>,
     body_budget: BodyBudget,
     has_pages: bool,
+    board: BoardMemory,
 }
 
 /// The body of an authenticated client.
@@ -63,7 +65,14 @@ struct ReceivedBody<'b> {
 impl App {
     /// A handler without metrics, pages and a body budget.
     pub fn new(ingest: Ingest, authenticator: Authenticator) -> Self {
-        Self { ingest, authenticator, metrics: None, body_budget: BodyBudget::default(), has_pages: false }
+        Self {
+            ingest,
+            authenticator,
+            metrics: None,
+            body_budget: BodyBudget::default(),
+            has_pages: false,
+            board: BoardMemory::default(),
+        }
     }
 
     /// Serves `metrics`, in the text format of OpenMetrics, at `/metrics`, to clients that may push.
@@ -96,7 +105,7 @@ impl App {
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         if self.has_pages && PageRoute::is_page(&parts) {
-            return pages::handle(&parts, body, &context, self.ingest.answers(context.received)).await;
+            return pages::handle(&parts, body, &context, self.ingest.answers(context.received), &self.board).await;
         }
         let response = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(self.health(&parts, &context).await),

@@ -32,6 +32,8 @@ impl Route {
 /// A page for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PageRoute<'p> {
+    /// What needs attention.
+    Board,
     /// The link of a message.
     Link { token: &'p str },
     /// An invitation.
@@ -40,19 +42,23 @@ pub(super) enum PageRoute<'p> {
     Door { zone: String, project: Option<String> },
 }
 
-/// The prefix of the paths of pages.
-const PAGES: &str = "/board/";
+/// The path of the board, below which all pages are.
+const BOARD: &str = "/board";
 
 impl<'p> PageRoute<'p> {
     /// Whether the path is one of pages, known or not.
     pub(super) fn is_page(parts: &Parts) -> bool {
-        parts.uri.path().starts_with(PAGES)
+        parts.uri.path().strip_prefix(BOARD).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The page of a request; `None` if its path is unknown.
     pub(super) fn parse(parts: &'p Parts) -> Option<Self> {
+        let path = parts.uri.path().strip_prefix(BOARD)?;
+        if path.is_empty() {
+            return Some(Self::Board);
+        }
         // API Gateway decodes paths, so that the id of a zone can contain a slash.
-        let (kind, rest) = parts.uri.path().strip_prefix(PAGES)?.split_once('/')?;
+        let (kind, rest) = path.strip_prefix('/')?.split_once('/')?;
         match kind {
             "a" => Some(Self::Link { token: rest }),
             "i" => Some(Self::Invitation { token: rest }),

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 
-use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use super::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
 use super::state_documents::{RETRIES, backoff, read, to_json};
 use crate::domain::alert::notice::Notice;
@@ -288,7 +288,8 @@ impl Evaluator<'_> {
             }
             let moves_to_end = due_zones.is_some_and(|zones| zones.has_more);
             let due = due.map(|due| if moves_to_end { due.max(self.now) } else { due });
-            match self.store.commit(&zone, version, &to_json(&state)?, due).await? {
+            let index = IndexEntry { due, attention: AttentionEntry::of(&state)? };
+            match self.store.commit(&zone, version, &to_json(&state)?, index).await? {
                 Commit::Done => return Ok(Committed { zone, state, stats, leased }),
                 Commit::Lost if attempt == RETRIES => break,
                 Commit::Lost => {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Commit, LINK, StateStore, UnavailableError, within};
+use super::ports::{Commit, IndexEntry, LINK, StateStore, UnavailableError, within};
 use super::public_url::KnownUrl;
 use super::state_documents::{load, to_json};
 use crate::domain::alert::AlertId;
@@ -186,7 +186,7 @@ async fn find<T: DeserializeOwned>(
 
 async fn create(store: &dyn StateStore, prefix: &str, value: &impl Serialize) -> Result<Token, UnavailableError> {
     let (token, body) = (Token::random()?, to_json(value)?);
-    match store.commit(&token.key(prefix), 0, &body, None).await? {
+    match store.commit(&token.key(prefix), 0, &body, IndexEntry::default()).await? {
         Commit::Done => Ok(token),
         Commit::Lost => Err(UnavailableError::new("the token was not stored", "it exists already")),
     }

@@ -5,6 +5,7 @@
 //! [sweep](Ingest::sweep) sends those that were not.
 
 pub mod answers;
+pub mod board;
 pub mod decode;
 mod dispatcher;
 mod evaluator;
@@ -378,6 +379,12 @@ impl Ingest {
                 if !responses.is_empty() {
                     by_zone.insert(ZoneKey::zone(project, zone).to_string(), responses);
                 }
+            }
+            // A device without a zone has a state of its own, and answers to its alerts have its id in the place of the zone's.
+            for (received, response) in responses.into_iter().filter(|(_, response)| response.alert.is_some()) {
+                let project = response.project.as_deref().unwrap_or_default().into();
+                let key = ZoneKey { is_zone: false, project, id: zone.into() };
+                by_zone.entry(key.to_string()).or_default().push((received, response));
             }
         }
         let keys: Vec<String> = by_zone.keys().cloned().collect();

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::rules::{RefusedRules, RuleSet};
-use crate::domain::state::Channel;
+use crate::domain::state::{Attention, Channel, ZoneState};
 use crate::notify::rendered::Rendered;
 
 /// How an object was stored.
@@ -176,6 +176,43 @@ pub fn retention_days(key: &str) -> Option<i64> {
 /// Days for which a link in a message is valid.
 pub const LINK_DAYS: i64 = 7;
 
+/// What a document is found by, beside its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The time of its next action.
+    pub due: Option<Timestamp>,
+    /// What needs attention in its zone.
+    pub attention: Option<AttentionEntry>,
+}
+
+/// An entry in the index of zones that need attention.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttentionEntry {
+    /// The sort key: the most urgent zone has the least.
+    pub sort_key: String,
+    /// What needs attention, as JSON.
+    pub summary: String,
+}
+
+impl AttentionEntry {
+    /// The entry of a zone; `None` if it needs no attention.
+    ///
+    /// # Errors
+    /// Never in practice: a state is JSON.
+    pub fn of(state: &ZoneState) -> Result<Option<Self>, UnavailableError> {
+        let Some(attention) = Attention::of(state) else { return Ok(None) };
+        let summary = serde_json::to_string(&attention)
+            .map_err(|error| UnavailableError::new("the state cannot be written as JSON", error))?;
+        Ok(Some(Self { sort_key: attention.sort_key(), summary }))
+    }
+}
+
+impl From<Option<Timestamp>> for IndexEntry {
+    fn from(due: Option<Timestamp>) -> Self {
+        Self { due, attention: None }
+    }
+}
+
 /// Result of a compare-and-swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
@@ -194,17 +231,11 @@ pub trait StateStore: Send + Sync {
     /// [`UnavailableError`] if the store does not answer.
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError>;
 
-    /// Writes a document if its version is still `version`, and indexes it under `due`, the time of its next action.
+    /// Writes a document if its version is still `version`, and indexes it.
     ///
     /// # Errors
     /// [`UnavailableError`] if the store did not confirm. The document may be written.
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError>;
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError>;
 
     /// Keys of at most `most` documents that are due at `now`, the most overdue first. Documents that are not due cost
     /// nothing.
@@ -212,6 +243,12 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// [`UnavailableError`] if the store does not answer.
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError>;
+
+    /// The `most` most urgent entries in the index of zones that need attention, the most urgent first. Other zones cost nothing.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if the store does not answer.
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError>;
 }
 
 /// Publisher: sends messages over one channel.

@@ -122,6 +122,7 @@ async fn record_project(store: &dyn StateStore, zone: &str, project: &str) -> Re
 mod tests {
     use super::*;
     use crate::adapters::local::sqlite::SqliteStore;
+    use crate::ingest::ports::IndexEntry;
     use crate::ingest::state_documents::to_json;
 
     #[tokio::test]
@@ -130,7 +131,7 @@ mod tests {
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
         let projects: Vec<String> = (0..MAX_PROJECTS - 1).map(|number| number.to_string()).collect();
         let listed = to_json(&Projects { projects, ..Projects::default() }).unwrap();
-        store.commit(&key("zone"), 0, &listed, None).await.unwrap();
+        store.commit(&key("zone"), 0, &listed, IndexEntry::default()).await.unwrap();
         for project in ["last", "too many"] {
             record_project(&store, "zone", project).await.unwrap();
         }

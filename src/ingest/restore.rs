@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::evaluator::CONCURRENT;
-use super::ports::{Commit, StateStore, UnavailableError};
+use super::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use super::projects;
 use super::state_documents::read;
 use crate::domain::state::{ZoneKey, ZoneState};
@@ -88,5 +88,10 @@ async fn write(
         }
         None => 0,
     };
-    store.commit(key, version, body, *due).await
+    let mut index = IndexEntry::from(*due);
+    if ZoneKey::is_key(key) {
+        let document = StateDocument { body: Some(body.clone()), version };
+        index.attention = AttentionEntry::of(&read(key, &document)?)?;
+    }
+    store.commit(key, version, body, index).await
 }

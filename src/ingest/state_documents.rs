@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use super::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
 
@@ -19,6 +19,9 @@ pub(super) const RETRIES: u32 = 5;
 const FIRST_BACKOFF_MS: u64 = 10;
 /// How often the backoff doubles in [`change`]. With a higher bound, writers that lost often would pause while others win.
 const MAX_DOUBLINGS: u32 = 3;
+
+/// Key of the document with the time of the last push.
+pub(super) const ARRIVALS: &str = "arrivals";
 
 /// When the last push arrived, from any device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,7 +86,7 @@ pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + Deserial
         if value == before {
             return Ok(result);
         }
-        match store.commit(key, document.version, &to_json(&value)?, None).await? {
+        match store.commit(key, document.version, &to_json(&value)?, IndexEntry::default()).await? {
             Commit::Done => return Ok(result),
             Commit::Lost if attempt == retries => break,
             Commit::Lost => backoff(attempt.min(MAX_DOUBLINGS)).await,

@@ -15,7 +15,9 @@ use super::Ingest;
 use super::dispatcher::{ChannelReport, Delivery};
 use super::evaluator::{Committed, DueZones, Lease, OutboxMessage, ZoneChange};
 use super::ports::{AlertPublisher, UnavailableError, within};
-use super::state_documents::{LastArrival, RETRIES, SUBSCRIBED_AUDIENCES, SubscribedAudiences, change, load, read};
+use super::state_documents::{
+    ARRIVALS, LastArrival, RETRIES, SUBSCRIBED_AUDIENCES, SubscribedAudiences, change, load, read,
+};
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::pack_facts;
 use crate::domain::engine::{self, Evaluation};
@@ -32,8 +34,6 @@ const MAX_ZONES: usize = 5_000;
 const MAX_WAITING: usize = 5_000;
 /// Time limit for archiving alerts and responses.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Key of the document with the time of the last push.
-const ARRIVALS: &str = "arrivals";
 /// Interval of recording it, so that it does not cost a write per push.
 const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Time limit for recording it, which a push waits for.

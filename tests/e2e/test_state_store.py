@@ -18,6 +18,8 @@ TABLE = {
         {"AttributeName": "pk", "AttributeType": "S"},
         {"AttributeName": "shard", "AttributeType": "S"},
         {"AttributeName": "due", "AttributeType": "N"},
+        {"AttributeName": "attention_shard", "AttributeType": "S"},
+        {"AttributeName": "attention", "AttributeType": "S"},
     ],
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
     "GlobalSecondaryIndexes": [
@@ -28,7 +30,15 @@ TABLE = {
                 {"AttributeName": "due", "KeyType": "RANGE"},
             ],
             "Projection": {"ProjectionType": "KEYS_ONLY"},
-        }
+        },
+        {
+            "IndexName": "attention",
+            "KeySchema": [
+                {"AttributeName": "attention_shard", "KeyType": "HASH"},
+                {"AttributeName": "attention", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["summary"]},
+        },
     ],
 }
 
@@ -38,7 +48,7 @@ def policy(arn):
         "Version": "2012-10-17",
         "Statement": [
             {"Effect": "Allow", "Action": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:PartiQLUpdate"], "Resource": arn},
-            {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": f"{arn}/index/due"},
+            {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": f"{arn}/index/*"},
         ],
     }
 

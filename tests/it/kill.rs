@@ -18,8 +18,8 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Journal, OutgoingMessage, PendingPush, PublishOutcome, RawStore, StateDocument, StateStore,
-    Stored, UnavailableError,
+    AlertPublisher, AttentionEntry, Commit, IndexEntry, Journal, OutgoingMessage, PendingPush, PublishOutcome,
+    RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::ingest::{Ingest, PushOutcome};
@@ -114,19 +114,17 @@ impl StateStore for Killable<SqliteStore> {
         self.port.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         let _step = self.lifetime.step(&format!("commit {key}")).await;
-        self.port.commit(key, version, body, due).await
+        self.port.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.port.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.port.attention(most).await
     }
 }
 

@@ -10,7 +10,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::links::{LinkedAlerts, Token, find_link};
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::{Ingest, PublicUrl, RequestInfo};
 use smartclean_push::notify::read_rules;
 use smartclean_push::notify::rendered::Rendered;
@@ -196,22 +196,20 @@ impl StateStore for WithoutLinks {
         self.0.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         if key.starts_with("link/") {
             // As a store that does not answer.
             std::future::pending::<()>().await;
         }
-        self.0.commit(key, version, body, due).await
+        self.0.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.0.attention(most).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! The pages for people, through the local server and through the board function.
 
+mod board;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +19,7 @@ use smartclean_push::http::{App, Board};
 use smartclean_push::ingest::links::{
     INVITATION, Invitation, LinkedAlert, LinkedAlerts, Role, Token, create_invitation,
 };
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -64,14 +66,8 @@ impl StateStore for SlowState {
         loaded
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
-        let committed = self.state.commit(key, version, body, due).await;
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
+        let committed = self.state.commit(key, version, body, index).await;
         if self.loses_answer.swap(false, Ordering::Relaxed) {
             return Err(UnavailableError::new("the state store did not respond", "its answer was lost"));
         }
@@ -80,6 +76,10 @@ impl StateStore for SlowState {
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.state.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.state.attention(most).await
     }
 }
 
@@ -99,6 +99,8 @@ struct Sent {
     origin: Option<String>,
     content_type: Option<&'static str>,
     cookie: Option<String>,
+    accept: Option<&'static str>,
+    known: Option<String>,
     body: String,
 }
 
@@ -151,7 +153,10 @@ impl Pages {
         let expires = self.now + SignedDuration::from_mins(minutes);
         let link = LinkedAlerts { expires, alerts: self.lives().into_iter().map(linked).collect() };
         let token = Token::random().unwrap();
-        self.state.commit(&token.key("link/"), 0, &serde_json::to_string(&link).unwrap(), None).await.unwrap();
+        self.state
+            .commit(&token.key("link/"), 0, &serde_json::to_string(&link).unwrap(), IndexEntry::default())
+            .await
+            .unwrap();
         format!("/board/a/{}", token.expose())
     }
 
@@ -176,6 +181,8 @@ impl Pages {
             origin: Some(format!("{scheme}://{}", self.authority)),
             content_type: Some("application/x-www-form-urlencoded"),
             cookie: None,
+            accept: None,
+            known: None,
             body: body.to_owned(),
         }
     }
@@ -188,6 +195,8 @@ impl Pages {
         let headers = [
             ("Origin", sent.origin.as_deref()),
             ("Content-Type", sent.content_type),
+            ("Accept", sent.accept),
+            ("If-None-Match", sent.known.as_deref()),
             ("Authorization", Some("Basic c21hcnRjbGVhbjpzM2NyZXQtUGE1NQ==")),
         ];
         let headers: Vec<_> = headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -15,7 +15,7 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{RuleState, ZoneKey, ZoneState};
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 
 use crate::support::{World, body, now, process, push_to, reading_with};
 
@@ -38,14 +38,8 @@ impl<T: StateStore> StateStore for Counting<T> {
         self.store.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
-        let outcome = self.store.commit(key, version, body, due).await;
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
+        let outcome = self.store.commit(key, version, body, index).await;
         if key.starts_with("zone/") && matches!(outcome, Ok(Commit::Lost)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -54,6 +48,10 @@ impl<T: StateStore> StateStore for Counting<T> {
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.store.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.store.attention(most).await
     }
 }
 

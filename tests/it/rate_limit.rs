@@ -13,7 +13,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::SweepStats;
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::{RATE_LIMIT, take_sms, take_tokens};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::rendered::Rendered;
@@ -310,22 +310,20 @@ impl StateStore for Counted {
         self.state.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         match key {
             RATE_LIMIT => self.calls().limit_commits += 1,
             _ => self.calls().commits += 1,
         }
-        self.state.commit(key, version, body, due).await
+        self.state.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.state.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.state.attention(most).await
     }
 }
 

@@ -12,7 +12,7 @@ use smartclean_push::domain::rate_limit::RateLimitState;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{Journal as _, RawStore as _, StateStore as _};
+use smartclean_push::ingest::ports::{IndexEntry, Journal as _, RawStore as _, StateStore as _};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::ingest::{Ingest, Replay};
 
@@ -131,7 +131,7 @@ async fn messages_of_a_replay_use_up_nothing_of_the_rate_limit_and_the_sms_quota
     let mut used = RateLimitState::default();
     assert_eq!(used.take_sms(100, 7, now()), 7);
     let used = serde_json::to_string(&used).unwrap();
-    SqliteStore::open(&file).unwrap().commit(RATE_LIMIT, 0, &used, None).await.unwrap();
+    SqliteStore::open(&file).unwrap().commit(RATE_LIMIT, 0, &used, IndexEntry::default()).await.unwrap();
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
     assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}{}", ran.out, ran.err);
     let limit: Vec<_> = documents(&file).into_iter().filter(|document| document.key == RATE_LIMIT).collect();

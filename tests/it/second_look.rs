@@ -16,7 +16,8 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::ports::{
-    Commit, RawStore, StateDocument, StateStore, Stored, StoredObjects, StoredPush, StoredPushes, UnavailableError,
+    AttentionEntry, Commit, IndexEntry, RawStore, StateDocument, StateStore, Stored, StoredObjects, StoredPush,
+    StoredPushes, UnavailableError,
 };
 use smartclean_push::sources::{BatchItemFailures, Envelope, QueueMessage, QueueTask, SourceEvent};
 
@@ -384,18 +385,16 @@ impl StateStore for CountedState {
         Ok(documents)
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
-        self.state.commit(key, version, body, due).await
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
+        self.state.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.state.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.state.attention(most).await
     }
 }
 
@@ -427,6 +426,8 @@ async fn run(world: &ModelWorld, looks: &[Look]) -> (Left, usize) {
             EventKind::Responded(responded) => {
                 app.ingest().respond(&[(now, &responded.response())], now).await.unwrap();
             }
+            // Which alert it is about depends on the state.
+            EventKind::Answered(_) => {}
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(world)).collect();
                 assert!(push_to(app.ingest(), body(&texts), now).await.unwrap().evaluated);

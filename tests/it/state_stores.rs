@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore};
 use smartclean_push::ingest::rate_limit::{take_sms, take_tokens};
 
 use crate::support::memory::{MemoryDocument, MemoryState};
@@ -31,7 +31,7 @@ async fn increment(store: &impl StateStore, key: &str) -> u32 {
     loop {
         let StateDocument { body, version } = load(store, key).await;
         let count: u64 = body.map_or(0, |body| body.parse().unwrap());
-        match store.commit(key, version, &(count + 1).to_string(), None).await.unwrap() {
+        match store.commit(key, version, &(count + 1).to_string(), IndexEntry::default()).await.unwrap() {
             Commit::Done => return lost,
             Commit::Lost => lost += 1,
         }
@@ -47,6 +47,7 @@ async fn check_contract<S: StateStore + Clone + 'static>(store: S) {
     many_documents_are_loaded_in_the_requested_order(&store).await;
     due_documents_are_found_by_time(&store).await;
     nothing_is_due_early(&store).await;
+    zones_that_need_attention_are_found_by_urgency(&store).await;
     documents_written_at_once_have_outcomes_of_their_own(&store).await;
     concurrent_increments_are_all_counted(store.clone()).await;
     tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(&store).await;
@@ -59,7 +60,7 @@ async fn documents_have_versions(store: &impl StateStore) {
     assert_eq!(store.load(&[]).await.unwrap(), []);
     for version in 0..3 {
         let body = format!("{{\"written\":{version}}}");
-        assert_eq!(store.commit("kept", version, &body, None).await.unwrap(), Commit::Done);
+        assert_eq!(store.commit("kept", version, &body, IndexEntry::default()).await.unwrap(), Commit::Done);
         assert_eq!(load(store, "kept").await, document(&body, version + 1));
     }
 }
@@ -67,15 +68,15 @@ async fn documents_have_versions(store: &impl StateStore) {
 async fn a_lost_race_writes_nothing(store: &impl StateStore) {
     let long_past = Some(Timestamp::UNIX_EPOCH);
     // A document that does not exist has no version that a caller can have read.
-    assert_eq!(store.commit("raced", 1, "first", long_past).await.unwrap(), Commit::Lost);
+    assert_eq!(store.commit("raced", 1, "first", long_past.into()).await.unwrap(), Commit::Lost);
     assert_eq!(load(store, "raced").await, StateDocument::default());
-    assert_eq!(store.commit("raced", 0, "first", None).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit("raced", 0, "first", IndexEntry::default()).await.unwrap(), Commit::Done);
     for stale in [0, 2, 3] {
-        assert_eq!(store.commit("raced", stale, "second", long_past).await.unwrap(), Commit::Lost, "{stale}");
+        assert_eq!(store.commit("raced", stale, "second", long_past.into()).await.unwrap(), Commit::Lost, "{stale}");
         assert_eq!(load(store, "raced").await, document("first", 1));
     }
     assert_eq!(store.due(now(), 10).await.unwrap(), [""; 0]);
-    assert_eq!(store.commit("raced", 1, "second", None).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit("raced", 1, "second", IndexEntry::default()).await.unwrap(), Commit::Done);
 }
 
 async fn any_text_is_stored(store: &impl StateStore) {
@@ -85,7 +86,7 @@ async fn any_text_is_stored(store: &impl StateStore) {
     let repetitive = "{\"id\":\"JKJaXmPLvHcESHA=\"}".repeat(100_000);
     for (number, body) in ["", "{}", "é\u{0}\u{10FFFF}\r\n'\"", &large, &repetitive].into_iter().enumerate() {
         let key = format!("text {number}");
-        assert_eq!(store.commit(&key, 0, body, None).await.unwrap(), Commit::Done);
+        assert_eq!(store.commit(&key, 0, body, IndexEntry::default()).await.unwrap(), Commit::Done);
         assert!(load(store, &key).await == document(body, 1), "text {number}");
     }
 }
@@ -95,7 +96,7 @@ async fn similar_keys_are_distinct(store: &impl StateStore) {
     let keys =
         ["zone/1:a/b", "zone/1:a/B", "zone/1:a/b ", "zone/1:a/%_'\u{0}", &long, &format!("{long}x"), "é", "e\u{301}"];
     for key in keys {
-        assert_eq!(store.commit(key, 0, key, None).await.unwrap(), Commit::Done, "{key}");
+        assert_eq!(store.commit(key, 0, key, IndexEntry::default()).await.unwrap(), Commit::Done, "{key}");
     }
     for key in keys {
         assert_eq!(load(store, key).await, document(key, 1));
@@ -105,7 +106,7 @@ async fn similar_keys_are_distinct(store: &impl StateStore) {
 async fn many_documents_are_loaded_in_the_requested_order(store: &impl StateStore) {
     let keys: Vec<_> = (0..250).map(|number| format!("many {number}")).collect();
     for key in keys.iter().step_by(2) {
-        assert_eq!(store.commit(key, 0, key, None).await.unwrap(), Commit::Done);
+        assert_eq!(store.commit(key, 0, key, IndexEntry::default()).await.unwrap(), Commit::Done);
     }
     // The request repeats some keys.
     let requested: Vec<_> = keys.iter().rev().chain(&keys[..5]).cloned().collect();
@@ -120,7 +121,7 @@ async fn due_documents_are_found_by_time(store: &impl StateStore) {
     let due = async |seconds, most| store.due(now() + SignedDuration::from_secs(seconds), most).await.unwrap();
     let set = async |key: &str, version, seconds: Option<i64>| {
         let due = seconds.map(|seconds| now() + SignedDuration::from_secs(seconds));
-        assert_eq!(store.commit(key, version, "{}", due).await.unwrap(), Commit::Done);
+        assert_eq!(store.commit(key, version, "{}", due.into()).await.unwrap(), Commit::Done);
     };
     assert_eq!(due(1_000_000, 10).await, [""; 0]);
     // More documents than there are shards, and not in the order of their keys.
@@ -149,22 +150,48 @@ async fn due_documents_are_found_by_time(store: &impl StateStore) {
 async fn nothing_is_due_early(store: &impl StateStore) {
     let moment = now() + SignedDuration::from_nanos(1_500_000);
     let long = format!("early {}", "x".repeat(3_000));
-    assert_eq!(store.commit(&long, 0, "{}", Some(moment)).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit(&long, 0, "{}", Some(moment).into()).await.unwrap(), Commit::Done);
     assert_eq!(store.due(moment - SignedDuration::from_nanos(1), 1).await.unwrap(), [""; 0]);
     let due = store.due(moment + SignedDuration::from_millis(1), 1).await.unwrap();
     // The returned name may differ from the key, but it refers to the same document.
     assert_eq!(store.load(&due).await.unwrap(), [document("{}", 1)]);
-    assert_eq!(store.commit(&due[0], 1, "{}", None).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit(&due[0], 1, "{}", IndexEntry::default()).await.unwrap(), Commit::Done);
     assert_eq!(load(store, &long).await.version, 2);
+}
+
+async fn zones_that_need_attention_are_found_by_urgency(store: &impl StateStore) {
+    let entry =
+        |rank: usize| AttentionEntry { sort_key: format!("0{rank:02}/2026"), summary: format!("{{\"{rank}\":1}}") };
+    let set = async |zone: usize, version, attention: Option<usize>| {
+        let index = IndexEntry { due: None, attention: attention.map(entry) };
+        assert_eq!(store.commit(&format!("attention {zone}"), version, "{}", index).await.unwrap(), Commit::Done);
+    };
+    assert_eq!(store.attention(10).await.unwrap(), []);
+    // More zones than there are shards, and not in the order of their keys.
+    for zone in 0..20 {
+        set(zone, 0, Some(50 - zone)).await;
+    }
+    assert_eq!(store.attention(3).await.unwrap(), [31, 32, 33].map(entry));
+    assert_eq!(store.attention(100).await.unwrap(), (31..=50).map(entry).collect::<Vec<_>>());
+    // One becomes worse, one less urgent, one calm.
+    set(0, 1, Some(1)).await;
+    set(19, 1, Some(90)).await;
+    set(18, 1, None).await;
+    assert_eq!(store.attention(3).await.unwrap(), [1, 33, 34].map(entry));
+    assert_eq!(store.attention(100).await.unwrap().last(), Some(&entry(90)));
+    for zone in 0..20 {
+        set(zone, load(store, &format!("attention {zone}")).await.version, None).await;
+    }
+    assert_eq!(store.attention(10).await.unwrap(), []);
 }
 
 async fn documents_written_at_once_have_outcomes_of_their_own(store: &impl StateStore) {
     let keys: Vec<_> = (0..60).map(|number| format!("at once {number}")).collect();
-    let write = async |version_of: &(dyn Fn(usize) -> u64 + Sync), body: &'static str, due| {
+    let write = async |version_of: &(dyn Fn(usize) -> u64 + Sync), body: &'static str, due: Option<Timestamp>| {
         join_all(
             keys.iter()
                 .enumerate()
-                .map(async |(number, key)| store.commit(key, version_of(number), body, due).await.unwrap()),
+                .map(async |(number, key)| store.commit(key, version_of(number), body, due.into()).await.unwrap()),
         )
         .await
     };
@@ -291,13 +318,13 @@ async fn the_memory_store_returns_its_documents_and_injects_failures() {
     let store = MemoryState::default();
     store.lose_next(2);
     for expected in [Commit::Lost, Commit::Lost, Commit::Done, Commit::Lost] {
-        assert_eq!(store.commit("a", 0, "{}", Some(now())).await.unwrap(), expected);
+        assert_eq!(store.commit("a", 0, "{}", Some(now()).into()).await.unwrap(), expected);
     }
     store.set_broken(true);
     assert!(store.load(&["a".to_owned()]).await.is_err());
-    assert!(store.commit("a", 1, "changed", None).await.is_err());
+    assert!(store.commit("a", 1, "changed", IndexEntry::default()).await.is_err());
     assert!(store.due(now(), 1).await.is_err());
-    let shown = MemoryDocument { body: "{}".to_owned(), version: 1, due: Some(now()) };
+    let shown = MemoryDocument { body: "{}".to_owned(), version: 1, due: Some(now()), attention: None };
     assert_eq!(store.documents().into_iter().collect::<Vec<_>>(), [("a".to_owned(), shown)]);
     store.set_broken(false);
     assert_eq!(load(&store, "a").await, document("{}", 1));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::EVALUATION_TIMEOUT;
-use smartclean_push::ingest::ports::{Commit, StateStore as _};
+use smartclean_push::ingest::ports::{Commit, IndexEntry, StateStore as _};
 
 use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with, stored_push};
 
@@ -17,7 +17,7 @@ const ZONE: &str = "zone/8:building/zone";
 
 async fn put(app: &TestApp, key: &str, body: &str) {
     let version = app.state.documents().get(key).map_or(0, |found| found.version);
-    assert_eq!(app.state.commit(key, version, body, None).await.unwrap(), Commit::Done);
+    assert_eq!(app.state.commit(key, version, body, IndexEntry::default()).await.unwrap(), Commit::Done);
 }
 
 fn document(app: &TestApp, key: &str) -> String {

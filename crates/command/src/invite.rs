@@ -8,7 +8,7 @@ use qrcode::render::{svg, unicode::Dense1x2};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::display::line;
 use smartclean_push::ingest::links::{INVITATION, Invitation, Role, create_invitation};
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::runtime::Runtime;
 
 use crate::columns::columns;
@@ -198,7 +198,7 @@ async fn revoke(
     };
     let revoked = Invitation { expires: now, ..stored.invitation };
     let body = serde_json::to_string(&revoked).or_failure("the invitation cannot be written")?;
-    match store.commit(&stored.key, stored.version, &body, None).await? {
+    match store.commit(&stored.key, stored.version, &body, IndexEntry::default()).await? {
         Commit::Done => {
             print(format_args!(
                 "Revoked the invitation {id} of {}: its phones can no longer answer\n",

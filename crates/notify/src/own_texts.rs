@@ -160,12 +160,14 @@ impl<'a> TextCheck<'a> {
             Some(("action", _)) => (characters, LONGEST_ACTION, "characters"),
             _ => (self.written.len(), LONGEST_TEXT, "bytes"),
         };
+        let lacks = |(variable, _): &(&str, &str)| self.variables.contains(variable) && !self.used.contains(*variable);
+        let lacking = [("location", "does not say where"), ("link", "has no link")].into_iter().find(lacks);
         let (fault, suggestion) = if length > longest {
             ("is too long", format!("use at most {longest} {unit}, now {length}"))
         } else if self.used.is_empty() && presentable(&self.written).is_none() {
             ("is empty", "write a text, or leave the key out".to_owned())
-        } else if self.variables.contains(&"location") && !self.used.contains("location") {
-            ("does not say where", "add { $location }".to_owned())
+        } else if let Some((variable, fault)) = lacking {
+            (fault, format!("add {{ ${variable} }}"))
         } else {
             return;
         };

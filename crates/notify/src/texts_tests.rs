@@ -120,6 +120,7 @@ fn a_text_is_checked_as_a_whole() {
         format!("alert = {{ $location }}{}", repeated("a", 2_000)),
         "alert = { $location }".to_owned(),
         "notice-set-aside-text =\n    A\n    B".to_owned(),
+        "answer = Go to { $link }".to_owned(),
         "more = (({{\"{\"}}))".to_owned(),
     ] {
         assert_eq!(errors(&good), "", "{good}");
@@ -132,6 +133,7 @@ fn a_text_is_checked_as_a_whole() {
         ("times = {\"\"}".to_owned(), "the text `times` is empty; write a text, or leave the key out"),
         ("times = {\"\\u202E \"}".to_owned(), "the text `times` is empty"),
         ("alert = { $what }".to_owned(), "the text `alert` does not say where; add { $location }"),
+        ("answer = Tap here".to_owned(), "the text `answer` has no link; add { $link }"),
         ("-alert = Ours".to_owned(), "`-alert` is a term; a text can have variables and selectors only"),
         ("title-my-text =\n    A\n    B".to_owned(), "the text `title-my-text` has several lines"),
         (format!("times = {}", repeated("{", 100_000)), "r:3:1: too many nested brackets; nest at most 50"),

@@ -10,8 +10,8 @@ use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, OutgoingMessage, PublishOutcome, RawStore, StateDocument, StateStore, Stored,
-    UnavailableError,
+    AlertPublisher, AttentionEntry, Commit, IndexEntry, OutgoingMessage, PublishOutcome, RawStore, StateDocument,
+    StateStore, Stored, UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::notify::rendered::Rendered;
@@ -158,6 +158,8 @@ pub struct MemoryDocument {
     pub version: u64,
     /// Its due time.
     pub due: Option<Timestamp>,
+    /// Its entry in the index of zones that need attention.
+    pub attention: Option<AttentionEntry>,
 }
 
 impl MemoryState {
@@ -199,13 +201,7 @@ impl StateStore for MemoryState {
         Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         let mut state = self.locked(&[key.to_owned()])?;
         if let Some(left) = state.races_to_lose.checked_sub(1) {
             state.races_to_lose = left;
@@ -214,7 +210,9 @@ impl StateStore for MemoryState {
         if state.documents.get(key).map_or(0, |found| found.version) != version {
             return Ok(Commit::Lost);
         }
-        state.documents.insert(key.to_owned(), MemoryDocument { body: body.to_owned(), version: version + 1, due });
+        let IndexEntry { due, attention } = index;
+        let document = MemoryDocument { body: body.to_owned(), version: version + 1, due, attention };
+        state.documents.insert(key.to_owned(), document);
         Ok(Commit::Done)
     }
 
@@ -224,6 +222,14 @@ impl StateStore for MemoryState {
         let mut due: Vec<_> = due.collect();
         due.sort_unstable();
         Ok(due.into_iter().take(most).map(|(_, key)| key.clone()).collect())
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        let state = self.locked(&[])?;
+        let mut entries: Vec<_> = state.documents.values().filter_map(|document| document.attention.clone()).collect();
+        entries.sort_unstable();
+        entries.truncate(most);
+        Ok(entries)
     }
 }
 

@@ -9,16 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementErrorCodeEnum, KeysAndAttributes};
 use futures_util::future::{join_all, try_join_all};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::items::{ItemCodec, SHARDS, TableItem, item_key, number, text, update_statement};
+use super::items::{ATTENTION_SHARDS, ItemCodec, SHARDS, TableItem, item_key, number, text, update_statement};
 use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
 use crate::adapters::due_millis::now_millis;
-use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use crate::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 
 /// For one load, write or search, all retries included.
 const STATE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -66,7 +67,8 @@ struct QueuedWrite {
 }
 
 impl DynamoStore {
-    /// Uses `table`, which has the partition key `pk` and the index `due` with the keys `shard` and `due`.
+    /// Uses `table`, which has the partition key `pk`, the index `due` with the keys `shard` and `due`, and the index `attention` with
+    /// the keys `attention_shard` and `attention`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table, codec: Arc::default(), queue: Arc::default() }
@@ -208,36 +210,59 @@ impl DynamoStore {
 
     /// The first `most` documents of one shard that are due: due time and key.
     async fn due_in(&self, shard: u8, now: i64, most: usize) -> Result<Vec<(i64, String)>, UnavailableError> {
-        let mut items = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("due")
+        let query = self.shard("due", "shard", shard, most);
+        let query = query
             .key_condition_expression("#shard = :shard AND #due <= :now")
-            .expression_attribute_names("#shard", "shard")
             .expression_attribute_names("#due", "due")
-            .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
-            .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .into_paginator()
-            .items()
-            .send();
-        let mut due = Vec::new();
-        while due.len() < most
-            && let Some(item) = items.next().await
-        {
-            let mut item = item.map_err(|error| unavailable(NOT_SEARCHED, &error))?;
-            let entry = number(&item, "due").and_then(|due| Ok((due, text(&mut item, "pk")?)));
-            due.push(entry.map_err(|error| UnavailableError::new(NOT_SEARCHED, error))?);
-        }
-        Ok(due)
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()));
+        first(query, most, |item| Ok((number(item, "due")?, text(item, "pk")?))).await
+    }
+
+    /// The first `most` entries of one shard of zones that need attention.
+    async fn attention_in(&self, shard: u8, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        let query = self.shard("attention", "attention_shard", shard, most);
+        let query = query.key_condition_expression("#shard = :shard");
+        let entry = |item: &mut TableItem| {
+            Ok(AttentionEntry { sort_key: text(item, "attention")?, summary: text(item, "summary")? })
+        };
+        first(query, most, entry).await
+    }
+
+    /// A query of one shard of an index.
+    fn shard(&self, index: &str, key: &str, shard: u8, most: usize) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.table).index_name(index);
+        let query = query.expression_attribute_names("#shard", key).limit(i32::try_from(most).unwrap_or(i32::MAX));
+        query.expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
     }
 
     async fn due_in_all(&self, now: i64, most: usize) -> Result<Vec<String>, UnavailableError> {
-        let mut due = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, most))).await?.concat();
-        due.sort_unstable();
-        Ok(due.into_iter().take(most).map(|(_, key)| key).collect())
+        let due = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, most))).await?;
+        Ok(merged(due, most).map(|(_, key)| key).collect())
     }
+}
+
+/// The first `most` items of a query.
+async fn first<T>(
+    query: QueryFluentBuilder,
+    most: usize,
+    read: impl Fn(&mut TableItem) -> Result<T, String>,
+) -> Result<Vec<T>, UnavailableError> {
+    let mut items = query.into_paginator().items().send();
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(item) = items.next().await
+    {
+        let mut item = item.map_err(|error| unavailable(NOT_SEARCHED, &error))?;
+        found.push(read(&mut item).map_err(|error| UnavailableError::new(NOT_SEARCHED, error))?);
+    }
+    Ok(found)
+}
+
+/// The first `most` of all shards.
+fn merged<T: Ord + Clone>(shards: Vec<Vec<T>>, most: usize) -> impl Iterator<Item = T> {
+    let mut all = shards.concat();
+    all.sort_unstable();
+    all.into_iter().take(most)
 }
 
 #[async_trait]
@@ -255,14 +280,8 @@ impl StateStore for DynamoStore {
     /// # Errors
     /// [`UnavailableError`] if DynamoDB did not confirm, or if the document has more than 400 KB after compression. A retry
     /// does not help against the latter.
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
-        let item = self.codec.encode(key, version + 1, body, due, Timestamp::now());
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
+        let item = self.codec.encode(key, version + 1, body, index, Timestamp::now());
         let write = async {
             // A new document has nothing to update.
             if version == 0 || body.len() > MAX_SHARING {
@@ -282,5 +301,11 @@ impl StateStore for DynamoStore {
             return Ok(Vec::new());
         }
         within(STATE_TIMEOUT, NOT_SEARCHED, self.due_in_all(now_millis(now), most)).await
+    }
+
+    /// Follows the table as [`Self::due`] does.
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        let shards = try_join_all((0..ATTENTION_SHARDS).map(|shard| self.attention_in(shard, most.max(1))));
+        Ok(merged(within(STATE_TIMEOUT, NOT_SEARCHED, shards).await?, most).collect())
     }
 }

@@ -8,6 +8,9 @@
 //! | `ttl` | N | when DynamoDB may delete the item, in epoch seconds; absent if it never may |
 //! | `due` | N | the document's due time in Unix milliseconds; absent if it has none |
 //! | `shard` | S | present together with `due`, so that the index `due` holds only documents with a due time |
+//! | `attention` | S | the sort key of a zone that needs attention; absent for all others |
+//! | `attention_shard` | S | present together with `attention`, for the index `attention` |
+//! | `summary` | S | what needs attention, as JSON; the index `attention` holds it too |
 //!
 //! A write is billed per started KB. A body is therefore compressed if the item would be larger than 1 KB; a smaller one stays
 //! readable in the console. The index holds keys only. A write that adds or removes `due` costs one KB more, one that changes
@@ -23,7 +26,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::adapters::due_millis::due_millis;
 use crate::domain::digest::Digest;
-use crate::ingest::ports::{StateDocument, retention_days};
+use crate::ingest::ports::{AttentionEntry, IndexEntry, StateDocument, retention_days};
 
 /// Longest partition key, in bytes; DynamoDB, "Service, account, and table quotas".
 const MAX_KEY: usize = 2_048;
@@ -32,10 +35,14 @@ const READABLE_PREFIX: usize = 256;
 /// Partitions of the index. Each takes 1,000 writes a second, above which the table itself is throttled, and costs a read per
 /// sweep. Do not lower it while documents are due: the sweep would not find them.
 pub(super) const SHARDS: u8 = 4;
+/// Partitions of the index of zones that need attention. Each view of the board reads all of them.
+pub(super) const ATTENTION_SHARDS: u8 = 8;
 /// Largest item that is billed as one write, in bytes.
 const WRITE_UNIT: usize = 1_024;
 /// Size of an item without key and body, in bytes: the attributes' names, and numbers at one byte per two digits.
 const OVERHEAD: usize = 80;
+/// Size of the further attributes of a zone that needs attention, without the summary.
+const ATTENTION_OVERHEAD: usize = 64;
 /// Zstandard's own default.
 const COMPRESSION_LEVEL: i32 = 3;
 /// Largest body that is decompressed, in bytes. Written ones are far smaller: an item has at most 400 KB, compressed about 5:1.
@@ -59,14 +66,15 @@ impl ItemCodec {
         key: &str,
         version: u64,
         body: &str,
-        due: Option<Timestamp>,
+        IndexEntry { due, attention }: IndexEntry,
         now: Timestamp,
     ) -> TableItem {
         let retention_days = retention_days(key);
         let key = item_key(key);
+        let others = key.len() + attention.as_ref().map_or(0, |entry| entry.summary.len() + ATTENTION_OVERHEAD);
         let mut item = HashMap::from([
             ("version".to_owned(), AttributeValue::N(version.to_string())),
-            ("body".to_owned(), self.encode_body(body, key.len())),
+            ("body".to_owned(), self.encode_body(body, others)),
         ]);
         if let Some(days) = retention_days {
             let expires = expires(due.map_or(now, |due| due.max(now)), days);
@@ -74,15 +82,21 @@ impl ItemCodec {
         }
         if let Some(due) = due {
             item.insert("due".to_owned(), AttributeValue::N(due_millis(due).to_string()));
-            item.insert("shard".to_owned(), AttributeValue::S(shard_of(&key).to_string()));
+            item.insert("shard".to_owned(), AttributeValue::S(shard_of(&key, SHARDS).to_string()));
+        }
+        if let Some(AttentionEntry { sort_key, summary }) = attention {
+            let shard = shard_of(&key, ATTENTION_SHARDS).to_string();
+            let attributes = [("attention", sort_key), ("attention_shard", shard), ("summary", summary)];
+            item.extend(attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))));
         }
         item.insert("pk".to_owned(), AttributeValue::S(key));
         item
     }
 
-    /// The text, or the compressed text if that is smaller and the item would be billed as more than one write.
-    fn encode_body(&self, text: &str, key_length: usize) -> AttributeValue {
-        if text.len() + key_length + OVERHEAD > WRITE_UNIT
+    /// The text, or the compressed text if that is smaller and the item would be billed as more than one write. `others` is the size of
+    /// the key and the summary.
+    fn encode_body(&self, text: &str, others: usize) -> AttributeValue {
+        if text.len() + others + OVERHEAD > WRITE_UNIT
             && let Some(compressed) = self.compress(text)
             && compressed.len() < text.len()
         {
@@ -137,7 +151,7 @@ impl ItemCodec {
 pub(super) fn update_statement(table: &str, item: &TableItem, read: u64) -> BatchStatementRequest {
     let mut statement = format!("UPDATE \"{table}\"");
     let mut parameters = Vec::new();
-    for name in ["version", "body", "ttl", "due", "shard"] {
+    for name in ["version", "body", "ttl", "due", "shard", "attention", "attention_shard", "summary"] {
         if let Some(value) = item.get(name) {
             statement.push_str(&format!(" SET \"{name}\" = ?"));
             parameters.push(value.clone());
@@ -166,8 +180,8 @@ pub(super) fn item_key(key: &str) -> String {
 }
 
 /// The index partition of a document, by its partition key.
-fn shard_of(item_key: &str) -> u8 {
-    Digest::of(item_key.as_bytes()).as_bytes()[0] % SHARDS
+fn shard_of(item_key: &str, shards: u8) -> u8 {
+    Digest::of(item_key.as_bytes()).as_bytes()[0] % shards
 }
 
 pub(super) fn text(item: &mut TableItem, name: &str) -> Result<String, String> {
@@ -204,32 +218,48 @@ mod tests {
 
     #[test]
     fn only_documents_with_a_due_time_are_in_the_index() {
-        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", None, NOW);
+        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", IndexEntry::default(), NOW);
         assert_eq!(item.keys().map(String::as_str).collect::<BTreeSet<_>>(), ["body", "pk", "ttl", "version"].into());
-        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", Some(seconds(7)), NOW);
+        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", Some(seconds(7)).into(), NOW);
         assert_eq!(digits(&item, "due"), 7_000);
         assert!(["0", "1", "2", "3"].contains(&item["shard"].as_s().unwrap().as_str()));
     }
 
     #[test]
+    fn only_zones_that_need_attention_are_in_their_index() {
+        let attention = Some(AttentionEntry { sort_key: "03/2026".into(), summary: r#"{"alerts":[]}"#.into() });
+        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", IndexEntry { due: None, attention }, NOW);
+        assert!(!item.contains_key("due") && !item.contains_key("shard"));
+        let text = |name: &str| item[name].as_s().unwrap().as_str();
+        assert_eq!((text("attention"), text("summary")), ("03/2026", r#"{"alerts":[]}"#));
+        assert!(text("attention_shard").parse::<u8>().unwrap() < ATTENTION_SHARDS);
+        let statement = update_statement("table", &item, 1);
+        assert!(statement.statement().contains(r#" SET "attention" = ? SET "attention_shard" = ? SET "summary" = ?"#));
+        let calm = ItemCodec::default().encode("zone/1:a/b", 2, "{}", IndexEntry::default(), NOW);
+        let statement = update_statement("table", &calm, 2);
+        assert!(statement.statement().contains(r#" REMOVE "attention" REMOVE "attention_shard" REMOVE "summary""#));
+    }
+
+    #[test]
     fn keys_spread_over_the_shards() {
         let mut counts = [0_u32; SHARDS as usize];
-        (0..1_000).for_each(|number| counts[usize::from(shard_of(&format!("zone/1:a/{number}")))] += 1);
+        (0..1_000).for_each(|number| counts[usize::from(shard_of(&format!("zone/1:a/{number}"), SHARDS))] += 1);
         assert!(counts.iter().all(|count| (200..300).contains(count)), "{counts:?}");
     }
 
     #[test]
     fn a_document_expires_90_days_after_its_write_or_its_due_time() {
-        let expires =
-            |due: Option<Timestamp>| digits(&ItemCodec::default().encode("a", 1, "{}", due, seconds(100)), "ttl");
+        let expires = |due: Option<Timestamp>| {
+            digits(&ItemCodec::default().encode("a", 1, "{}", due.into(), seconds(100)), "ttl")
+        };
         assert_eq!(expires(None), 100 + RETENTION_SECONDS);
         assert_eq!(expires(Some(seconds(99))), 100 + RETENTION_SECONDS);
         assert_eq!(expires(Some(seconds(101))), 101 + RETENTION_SECONDS);
         assert_eq!(expires(Some(Timestamp::MAX)), Timestamp::MAX.as_second());
-        let link = ItemCodec::default().encode("link/0", 1, "{}", None, seconds(100));
+        let link = ItemCodec::default().encode("link/0", 1, "{}", IndexEntry::default(), seconds(100));
         assert_eq!(digits(&link, "ttl"), 100 + 7 * 24 * 3_600);
         for key in ["projects-of/zone", "public-url"] {
-            let item = ItemCodec::default().encode(key, 1, "{}", None, seconds(100));
+            let item = ItemCodec::default().encode(key, 1, "{}", IndexEntry::default(), seconds(100));
             assert!(!item.contains_key("ttl"), "{key} is written once, and needed longer");
         }
     }
@@ -240,7 +270,7 @@ mod tests {
         let kind = |length: usize| ItemCodec::default().encode_body(&"a".repeat(length), "key".len());
         assert!(kind(most).is_s());
         assert!(kind(most + 1).is_b());
-        let item = ItemCodec::default().encode("key", u64::MAX, &"a".repeat(most), Some(NOW), NOW);
+        let item = ItemCodec::default().encode("key", u64::MAX, &"a".repeat(most), Some(NOW).into(), NOW);
         let size = |value: &AttributeValue| match value {
             AttributeValue::S(text) => text.len(),
             AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
@@ -263,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_item_that_is_not_a_document_is_refused() {
-        let good = ItemCodec::default().encode("key", 1, "{}", None, NOW);
+        let good = ItemCodec::default().encode("key", 1, "{}", IndexEntry::default(), NOW);
         assert!(ItemCodec::default().decode(good.clone()).is_ok());
         for (name, wrong) in [
             ("pk", AttributeValue::N("1".into())),

@@ -12,17 +12,21 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, Trans
 use super::group_commit::GroupCommit;
 use crate::adapters::due_millis::{due_millis, now_millis};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError, retention_days};
+use crate::ingest::ports::{
+    AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError, retention_days,
+};
 
 /// The version of the schema below and of the documents in it, stored as the database's `user_version`. It also goes up with the
 /// version of state documents, so that `serve` refuses an older database at its start.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 /// `due` is in Unix milliseconds. Its index holds only documents with a due time, with their keys, so that the sweep reads
-/// nothing else. `expires` is in days of Unix time, so that its index changes once a day.
+/// nothing else. That of `attention`, a sort key, holds only zones that need attention. `expires` is in days of Unix time, so that its index changes once a day.
 const SCHEMA: &str = "
     CREATE TABLE documents
-        (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER, expires INTEGER) STRICT;
+        (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER, expires INTEGER,
+         attention TEXT, summary TEXT) STRICT;
     CREATE INDEX documents_due ON documents (due, key) WHERE due IS NOT NULL;
+    CREATE INDEX documents_attention ON documents (attention) WHERE attention IS NOT NULL;
     CREATE INDEX documents_expires ON documents (expires) WHERE due IS NULL;
 ";
 
@@ -30,14 +34,17 @@ const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
 const ALL: &str = "SELECT key, body, due FROM documents ORDER BY key";
 // Compare-and-swap in one statement each: SQLite has one writer at a time, so of two that read the same version, one updates no
 // row.
-const INSERT: &str = "INSERT INTO documents (key, version, body, due, expires) VALUES (?1, 1, ?2, ?3, ?4) \
+const INSERT: &str = "INSERT INTO documents (key, version, body, due, expires, attention, summary) \
+                      VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6) \
                       ON CONFLICT (key) DO NOTHING";
-const UPDATE: &str =
-    "UPDATE documents SET version = version + 1, body = ?2, due = ?3, expires = ?4 WHERE key = ?1 AND version = ?5";
+const UPDATE: &str = "UPDATE documents SET version = version + 1, body = ?2, due = ?3, expires = ?4, attention = ?5, summary = ?6 \
+     WHERE key = ?1 AND version = ?7";
 /// Limited, because a push waits for it. Unlike DynamoDB, it keeps a document with a due time.
 const EXPIRE: &str = "DELETE FROM documents WHERE rowid IN \
                       (SELECT rowid FROM documents WHERE due IS NULL AND expires < ?1 LIMIT 100)";
 const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
+const ATTENTION: &str =
+    "SELECT attention, summary FROM documents WHERE attention IS NOT NULL ORDER BY attention, key LIMIT ?1";
 
 /// Longest wait for another process that writes. A write takes milliseconds, but SQLite's locks are not fair, and a busy disk makes
 /// all writes slow.
@@ -67,6 +74,7 @@ struct StateWrite {
     version: u64,
     body: String,
     due: Option<i64>,
+    attention: Option<AttentionEntry>,
     today: i64,
 }
 
@@ -173,10 +181,10 @@ impl StateStore for SqliteStore {
         key: &str,
         version: u64,
         body: &str,
-        due: Option<Timestamp>,
+        IndexEntry { due, attention }: IndexEntry,
     ) -> Result<Commit, UnavailableError> {
-        let today = day(Timestamp::now());
-        let write = StateWrite { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_millis), today };
+        let (key, body, today) = (key.to_owned(), body.to_owned(), day(Timestamp::now()));
+        let write = StateWrite { key, version, body, due: due.map(due_millis), attention, today };
         // In one transaction with concurrent writes.
         let written = self.writing.run(write).await.map_err(|error| UnavailableError::new(NOT_WRITTEN, error))?;
         let written = written.map_err(|error| UnavailableError::new(NOT_WRITTEN, error))?;
@@ -191,6 +199,17 @@ impl StateStore for SqliteStore {
             keys.collect()
         };
         self.read(NOT_SEARCHED, due).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let attention = move |connection: &mut Connection| {
+            let mut select = connection.prepare_cached(ATTENTION)?;
+            let entries =
+                select.query_map([most], |row| Ok(AttentionEntry { sort_key: row.get(0)?, summary: row.get(1)? }))?;
+            entries.collect()
+        };
+        self.read(NOT_SEARCHED, attention).await
     }
 }
 
@@ -214,13 +233,14 @@ fn write_all(connection: &mut Connection, writes: &[StateWrite]) -> rusqlite::Re
 /// Writes within a transaction, which excludes all other writers. Returns the number of documents written: 0 if the version is another.
 fn write_one(
     transaction: &Transaction<'_>,
-    StateWrite { key, version, body, due, today }: &StateWrite,
+    StateWrite { key, version, body, due, attention, today }: &StateWrite,
 ) -> rusqlite::Result<usize> {
     transaction.prepare_cached(EXPIRE)?.execute([today])?;
     let expires = retention_days(key).map(|days| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + days);
+    let (attention, summary) = attention.as_ref().map(|entry| (&entry.sort_key, &entry.summary)).unzip();
     match version {
-        0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires]),
-        _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, version]),
+        0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires, attention, summary]),
+        _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, attention, summary, version]),
     }
 }
 
@@ -408,7 +428,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
         let (now, hour) = (Timestamp::now(), jiff::SignedDuration::from_hours(1));
-        let write = async |key: &str, due: Option<Timestamp>| store.commit(key, 0, "{}", due).await.unwrap();
+        let write = async |key: &str, due: Option<Timestamp>| store.commit(key, 0, "{}", due.into()).await.unwrap();
         for key in ["idle", "used", "projects-of/zone", "link/0", "public-url"] {
             write(key, None).await;
         }
@@ -479,8 +499,14 @@ mod tests {
     fn concurrent_writes_have_their_own_results() {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
-        let write =
-            |key: &str, version| StateWrite { key: key.into(), version, body: "{}".into(), due: None, today: 0 };
+        let write = |key: &str, version| StateWrite {
+            key: key.into(),
+            version,
+            body: "{}".into(),
+            due: None,
+            attention: None,
+            today: 0,
+        };
         let outcomes = |connection: &mut Connection, writes: &[StateWrite]| -> Vec<bool> {
             write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == 1).collect()
         };
@@ -503,6 +529,7 @@ mod tests {
             version: 0,
             body: "{}".into(),
             due: None,
+            attention: None,
             today: 0,
         });
         let outcomes = write_each(&mut connection, &writes);

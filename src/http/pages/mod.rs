@@ -4,6 +4,7 @@
 //! adds: the team or the initials, or the cookie of an invited phone. The header `Authorization` is ignored: credentials for pushes
 //! open no page.
 
+mod board;
 mod card;
 mod cookie;
 mod door;
@@ -20,6 +21,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
+pub(super) use self::board::BoardMemory;
 use self::error::PageError;
 use super::authenticator::sanitized_name;
 use super::body::{RequestBody, content_type, declared_length, read_bounded};
@@ -42,18 +44,19 @@ const LONGEST_BY: usize = 40;
 pub struct Board {
     state: Box<dyn StateStore>,
     rules: Box<dyn RuleSource>,
+    memory: BoardMemory,
 }
 
 impl Board {
     /// The pages about the zones in this state store.
     pub fn new(state: Box<dyn StateStore>, rules: Box<dyn RuleSource>) -> Self {
-        Self { state, rules }
+        Self { state, rules, memory: BoardMemory::default() }
     }
 
     /// Handles one request. Errors are pages too.
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
-        handle(&parts, body, &context, self.answers(context.received)).await
+        handle(&parts, body, &context, self.answers(context.received), &self.memory).await
     }
 
     async fn answers(&self, now: Timestamp) -> Result<Answers<'_>, UnavailableError> {
@@ -68,8 +71,9 @@ pub(super) async fn handle<'a>(
     body: impl RequestBody,
     context: &RequestInfo,
     answers: impl Future<Output = Result<Answers<'a>, UnavailableError>>,
+    memory: &BoardMemory,
 ) -> Response<Bytes> {
-    let response = respond(parts, body, context, answers).await;
+    let response = respond(parts, body, context, answers, memory).await;
     response.unwrap_or_else(|error| {
         if let PageError::Unavailable(error) = &error {
             tracing::error!(request_id = %context.request_id, error = %error.chain(), "page not available");
@@ -83,11 +87,12 @@ async fn respond<'a>(
     body: impl RequestBody,
     context: &RequestInfo,
     answers: impl Future<Output = Result<Answers<'a>, UnavailableError>>,
+    memory: &BoardMemory,
 ) -> Result<Response<Bytes>, PageError> {
     let route = PageRoute::parse(parts).ok_or(PageError::NotFound)?;
     let body = match (&parts.method, &route) {
         (&Method::GET | &Method::HEAD, _) => None,
-        (_, PageRoute::Invitation { .. }) => return Err(PageError::MethodNotAllowed("GET, HEAD")),
+        (_, PageRoute::Board | PageRoute::Invitation { .. }) => return Err(PageError::MethodNotAllowed("GET, HEAD")),
         (&Method::POST, _) => Some(body),
         _ => return Err(PageError::MethodNotAllowed("GET, HEAD, POST")),
     };
@@ -95,18 +100,14 @@ async fn respond<'a>(
         check_form(parts)?;
     }
     let answers = answers.await?;
-    let invitation = match cookie::token(&parts.headers) {
-        Some(token) => answers.invitation(token).await?,
-        None => None,
-    };
-    let visit = Visit { parts, context, answers, visitor: Visitor::from(invitation) };
-    if body.is_some() && matches!(visit.visitor, Visitor::ViewOnly) {
-        return Err(PageError::ViewOnly);
-    }
+    let visit = async |answers| Visit::new(parts, context, answers, body.is_some()).await;
     match route {
-        PageRoute::Link { token } => link::respond(&visit, token, body).await,
-        PageRoute::Invitation { token } => invitation::show(&visit.answers, token).await,
-        PageRoute::Door { zone, project } => door::respond(&visit, &zone, project.as_deref(), body).await,
+        PageRoute::Board => board::respond(parts, &answers, memory).await,
+        PageRoute::Invitation { token } => invitation::show(&answers, token).await,
+        PageRoute::Link { token } => link::respond(&visit(answers).await?, token, body).await,
+        PageRoute::Door { zone, project } => {
+            door::respond(&visit(answers).await?, &zone, project.as_deref(), body).await
+        }
     }
 }
 
@@ -151,7 +152,25 @@ struct Visit<'a> {
     visitor: Visitor,
 }
 
-impl Visit<'_> {
+impl<'a> Visit<'a> {
+    /// Reads who opens the page. An answer needs a visitor who may give one.
+    async fn new(
+        parts: &'a Parts,
+        context: &'a RequestInfo,
+        answers: Answers<'a>,
+        is_answer: bool,
+    ) -> Result<Self, PageError> {
+        let invitation = match cookie::token(&parts.headers) {
+            Some(token) => answers.invitation(token).await?,
+            None => None,
+        };
+        let visitor = Visitor::from(invitation);
+        if is_answer && matches!(visitor, Visitor::ViewOnly) {
+            return Err(PageError::ViewOnly);
+        }
+        Ok(Self { parts, context, answers, visitor })
+    }
+
     /// The form in the body.
     async fn form(&self, body: impl RequestBody) -> Result<PageForm, PageError> {
         PageForm::parse(&read_bounded(body, MAX_FORM).await?).ok_or(PageError::Form)

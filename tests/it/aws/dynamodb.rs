@@ -9,7 +9,7 @@ use futures_util::future::{FutureExt as _, join_all};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore as _, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, IndexEntry, StateDocument, StateStore as _, UnavailableError};
 
 use super::mock_service::{MockReply, MockService, ReceivedRequest};
 
@@ -54,7 +54,7 @@ fn names(count: usize) -> Vec<String> {
 }
 
 async fn commit(service: &MockService, version: u64) -> Result<Commit, UnavailableError> {
-    store(service).await.commit("zone", version, "{}", None).await
+    store(service).await.commit("zone", version, "{}", IndexEntry::default()).await
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_commit_is_conditional_on_the_version_that_was_read() {
 /// Commits these at the same time: key, version and body of each.
 async fn commit_each(service: &MockService, writes: &[(&str, u64, &str)]) -> Vec<Result<Commit, UnavailableError>> {
     let store = store(service).await;
-    join_all(writes.iter().map(|(key, version, body)| store.commit(key, *version, body, None))).await
+    join_all(writes.iter().map(|(key, version, body)| store.commit(key, *version, body, IndexEntry::default()))).await
 }
 
 /// The number of statements of each request; 0 for one with an item.
@@ -159,6 +159,7 @@ async fn commits_of_the_same_time_share_a_request_and_each_has_its_outcome() {
     assert_eq!(
         first["Statement"],
         "UPDATE \"state\" SET \"version\" = ? SET \"body\" = ? SET \"ttl\" = ? REMOVE \"due\" REMOVE \"shard\" \
+         REMOVE \"attention\" REMOVE \"attention_shard\" REMOVE \"summary\" \
          WHERE \"pk\" = ? AND \"version\" = ?"
     );
     let values = first["Parameters"].as_array().unwrap();
@@ -188,11 +189,11 @@ async fn a_shared_request_has_at_most_25_commits_which_are_made_one_by_one_if_it
 async fn commits_that_were_cancelled_are_neither_made_nor_in_the_way() {
     let service = MockService::responding(|_, _| success(&json!({}))).await;
     let (store, names) = (store(&service).await, names(30));
-    let mut cancelled: Vec<_> = names.iter().map(|name| store.commit(name, 1, "{}", None)).collect();
+    let mut cancelled: Vec<_> = names.iter().map(|name| store.commit(name, 1, "{}", IndexEntry::default())).collect();
     cancelled.iter_mut().for_each(|commit| assert!(commit.now_or_never().is_none()));
     drop(cancelled);
     let started = Instant::now();
-    assert_eq!(store.commit("zone", 6, "{}", None).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit("zone", 6, "{}", IndexEntry::default()).await.unwrap(), Commit::Done);
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let requests: Vec<_> = service.requests().iter().map(body).collect();
     assert!(requests.len() == 1 && requests[0]["Item"]["pk"]["S"] == "zone", "{requests:?}");
@@ -238,7 +239,7 @@ async fn requests_to_a_silent_service_time_out() {
     let store = store(&service).await;
     let keys = names(1);
     let (commit, load, due) =
-        (store.commit("zone", 0, "{}", None), store.load(&keys), store.due(Timestamp::UNIX_EPOCH, 1));
+        (store.commit("zone", 0, "{}", IndexEntry::default()), store.load(&keys), store.due(Timestamp::UNIX_EPOCH, 1));
     let (commit, load, due) = tokio::join!(commit, load, due);
     assert!(commit.is_err() && load.is_err() && due.is_err());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());

@@ -9,7 +9,8 @@ use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::ingest::ports::{
-    Commit, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored, UnavailableError,
+    AttentionEntry, Commit, IndexEntry, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored,
+    UnavailableError,
 };
 
 use super::injection::feedback;
@@ -26,24 +27,22 @@ impl StateStore for Stuck {
         self.0.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         if key.contains("stuck") {
             return Err(UnavailableError::new(
                 "the state store did not take the document",
                 "failure injected by the test",
             ));
         }
-        self.0.commit(key, version, body, due).await
+        self.0.commit(key, version, body, index).await
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.0.attention(most).await
     }
 }
 

@@ -67,6 +67,20 @@ pub(crate) enum Feature {
     Reopened,
     /// A response is received again.
     RepeatedResponse,
+    /// A reminder waits because somebody has the alert.
+    ReminderHeld,
+    /// People are told about an alert again when its snooze ends.
+    ToldAgain,
+    /// An alert that a snooze suppressed is sent when it ends.
+    ReleasedBySnooze,
+    /// People are done with one alert, which sends its resolved notice.
+    DoneSendsResolved,
+    /// An alert that nobody answered is escalated.
+    Escalated,
+    /// An alert that somebody took is escalated.
+    EscalatedAfterTaken,
+    /// The last step of an escalation waits for a duty.
+    EscalationWaits,
 }
 
 /// Checks that at least this many of a thousand histories with this number of rules have each feature.
@@ -116,6 +130,13 @@ fn histories_of_one_rule_contain_every_feature() {
         (DoneCannotBeMeasured, 10),
         (Expired, 10),
         (RepeatedResponse, 10),
+        (ReminderHeld, 5),
+        (ToldAgain, 10),
+        (ReleasedBySnooze, 3),
+        (DoneSendsResolved, 3),
+        (Escalated, 10),
+        (EscalatedAfterTaken, 3),
+        (EscalationWaits, 3),
     ];
     check_features(1..=1, &least);
 }
@@ -150,6 +171,13 @@ fn histories_of_several_rules_contain_every_feature() {
         (Expired, 10),
         (Reopened, 1),
         (RepeatedResponse, 10),
+        (ReminderHeld, 5),
+        (ToldAgain, 10),
+        (ReleasedBySnooze, 3),
+        (DoneSendsResolved, 3),
+        (Escalated, 10),
+        (EscalatedAfterTaken, 3),
+        (EscalationWaits, 3),
     ];
     check_features(2..=4, &least);
 }

@@ -18,14 +18,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
 use smartclean_push::domain::alert::life::{AlertLife, LifeEnd};
-use smartclean_push::domain::alert::{Alert, Message, Trigger};
+use smartclean_push::domain::alert::{Alert, AlertId, Message, Trigger};
 use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, evaluate, next_due, respond, sweep};
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::response::{ReceivedResponse, Response};
+use smartclean_push::domain::response::{Hold, ReceivedResponse, Response};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Channel, DedupWindow, EntryId, Facts, OutboxEntry, ZoneState};
-use worlds::{Event, EventKind, Measured, Responded, World, minute, some_world, timestamp};
+use worlds::{Answered, Event, EventKind, Measured, Responded, World, minute, some_world, timestamp};
 
 /// The engine with its state. Each message counts as sent at once.
 struct Engine<'w> {
@@ -58,8 +58,10 @@ impl<'w> Engine<'w> {
         let ended = all.alerts.iter().filter(|life| life.end.is_some());
         let lives = ended.chain(self.state.lives.open()).map(life).collect();
         let responses = all.responses.iter().map(|ReceivedResponse { received, response }| {
-            let Response { source, started, done, .. } = *response;
-            (minute(*received), Responded { source, started: started.map(minute), done: done.map(minute) })
+            let Response { source, started, done, taken, snoozed, .. } = *response;
+            let [started, done] = [started, done].map(|time| time.map(minute));
+            let [taken, snoozed] = [taken, snoozed].map(|hold| hold.map(held));
+            (minute(*received), Responded { source, started, done, taken, snoozed })
         });
         (lives, responses.collect())
     }
@@ -70,6 +72,15 @@ impl<'w> Engine<'w> {
         match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
             EventKind::Responded(responded) => respond(&self.rules, state, &[&responded.response()], now, now),
+            EventKind::Answered(Answered { which, responded }) => {
+                let mut open: Vec<&AlertLife> = state.lives.open().iter().collect();
+                open.sort_by_key(|life| (&life.rule, &life.device));
+                // No zone has this one.
+                let unknown = AlertId::of_silence("r0", "d0", timestamp(-1));
+                let alert = open.get(which % open.len().max(1)).map_or(unknown, |life| life.alert);
+                let answer = Response { alert: Some(alert), by: Some("A".to_owned()), ..responded.response() };
+                respond(&self.rules, state, &[&answer], now, now)
+            }
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -117,11 +128,19 @@ fn raised(alert: &Alert) -> ModelAlert {
         at: minute(alert.at),
         severity: alert.severity,
         reasons: alert.reasons.clone(),
-        since: match alert.trigger {
-            Trigger::Repeated { since, .. } => Some(minute(since)),
-            _ => None,
-        },
+        since: since(alert.trigger),
     }
+}
+
+fn since(trigger: Trigger) -> Option<i64> {
+    match trigger {
+        Trigger::Repeated { since, .. } => Some(minute(since)),
+        _ => None,
+    }
+}
+
+fn held(Hold { at, until }: Hold) -> (i64, i64) {
+    (minute(at), minute(until))
 }
 
 fn life(life: &AlertLife) -> ModelLife {
@@ -131,6 +150,16 @@ fn life(life: &AlertLife) -> ModelLife {
         at: minute(life.at),
         raised: minute(life.raised),
         severity: life.severity,
+        reasons: life.reasons.clone(),
+        since: since(life.trigger),
+        acknowledged: life.acknowledged.map(minute),
+        taken: life.taken.as_ref().map(|claim| held(claim.hold)),
+        snoozed: life.snoozed.as_ref().map(|claim| held(claim.hold)),
+        escalated: life
+            .escalated
+            .iter()
+            .map(|step| (minute(step.at), step.to.iter().map(|id| number(id)).collect()))
+            .collect(),
         to: life.to.iter().map(|id| number(id)).collect(),
         started: life.started.map(minute),
         done: life.done.iter().map(|(source, at)| (*source, minute(*at))).collect(),
@@ -145,6 +174,13 @@ fn sent(message: &Message) -> SentMessage {
         Message::Reminder { alert, at, unheard_since } => {
             SentMessage::Reminder { alert: raised(alert), at: minute(*at), is_last: unheard_since.is_some() }
         }
+        Message::Escalated { alert, at, step, raised: known_since, taken } => SentMessage::Escalated {
+            alert: raised(alert),
+            at: minute(*at),
+            step: *step,
+            raised: minute(*known_since),
+            taken: taken.as_ref().map(|claim| held(claim.hold)),
+        },
         Message::Resolved { alert, at } => {
             let ModelAlert { rule, device, .. } = raised(alert);
             SentMessage::Resolved { rule, device, at: minute(*at) }
@@ -179,6 +215,13 @@ pub(crate) fn in_order(mut world: World) -> World {
             }
             EventKind::Responded(Responded { started, done, .. }) => {
                 [started, done].into_iter().flatten().for_each(|at| *at = event.now);
+            }
+            EventKind::Answered(Answered { responded, .. }) => {
+                responded.done.iter_mut().for_each(|at| *at = event.now);
+                [&mut responded.taken, &mut responded.snoozed]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|(at, _)| *at = event.now);
             }
             EventKind::Sweep => {}
         }
@@ -226,7 +269,7 @@ fn the_engine_agrees(world: &World) -> Result<(), TestCaseError> {
             let next = next_due(&engine.rules, &engine.state);
             prop_assert!(next.is_none_or(|next| next > now), "still due at {next:?}, after {:?}", event);
         }
-        if matches!(event.kind, EventKind::Responded(_) | EventKind::Sweep) {
+        if matches!(event.kind, EventKind::Responded(_) | EventKind::Answered(_) | EventKind::Sweep) {
             // The order of resolved notices and reminders of one event is not defined.
             expected.sort();
             sent.sort();

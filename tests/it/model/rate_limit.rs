@@ -20,7 +20,8 @@ use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, OutgoingMessage, PublishOutcome, StateDocument, StateStore, UnavailableError,
+    AlertPublisher, AttentionEntry, Commit, IndexEntry, OutgoingMessage, PublishOutcome, StateDocument, StateStore,
+    UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use tokio::task::yield_now;
@@ -187,24 +188,22 @@ impl StateStore for Copy {
         self.0.state.load(keys).await
     }
 
-    async fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> Result<Commit, UnavailableError> {
+    async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
         self.0.access(key).await?;
         let is_lost = self.0.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lost| lost.checked_sub(1));
         match is_lost {
             Ok(_) => Ok(Commit::Lost),
-            Err(_) => self.0.state.commit(key, version, body, due).await,
+            Err(_) => self.0.state.commit(key, version, body, index).await,
         }
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.take_turns().await;
         self.0.state.due(now, most).await
+    }
+
+    async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
+        self.0.state.attention(most).await
     }
 }
 

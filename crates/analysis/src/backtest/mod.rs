@@ -161,7 +161,7 @@ impl<'r> BacktestRun<'r> {
         self.reported = later;
         zone_pushes.resize_with(self.zones.len(), Vec::new);
         for ReceivedResponse { received, response } in due {
-            self.counts.cleanings += u64::from(response.done.is_some());
+            self.counts.cleanings += u64::from(response.done.is_some() && response.alert.is_none());
             let part = || ZonePush { responses: vec![response], ..ZonePush::new(*received) };
             self.zones_of(response).for_each(|zone| zone_pushes[zone].push(part()));
         }
@@ -216,7 +216,9 @@ impl<'r> BacktestRun<'r> {
 
     /// The indices of the known zones that a response is about.
     fn zones_of(&self, response: &Response) -> impl Iterator<Item = usize> {
-        let is_about = |key: &ZoneKey<'_>| key.is_zone && response.is_about(&key.id, &key.project);
+        // An answer to the alert of a device without a zone has its id in the place of the zone's.
+        let has_kind = |key: &ZoneKey<'_>| key.is_zone || response.alert.is_some();
+        let is_about = move |key: &ZoneKey<'_>| has_kind(key) && response.is_about(&key.id, &key.project);
         self.by_key.iter().filter(move |(key, _)| is_about(key)).map(|(_, zone)| *zone)
     }
 

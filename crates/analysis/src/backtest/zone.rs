@@ -42,7 +42,8 @@ impl<'r> HistoryZone<'r> {
 
     /// Evaluates a push. No reading of the history can be older than `since`.
     pub(super) fn add(&mut self, push: &ZonePush<'_>, arrivals: &Arrivals, since: Timestamp) {
-        for at in push.responses.iter().filter_map(|response| response.done) {
+        let cleanings = push.responses.iter().filter(|response| response.alert.is_none());
+        for at in cleanings.filter_map(|response| response.done) {
             if self.cleaned.is_none_or(|cleaned| at > cleaned) {
                 self.cleaned = Some(at);
                 self.evaluators.iter_mut().for_each(|evaluator| evaluator.cleaned(at));

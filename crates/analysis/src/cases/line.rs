@@ -41,8 +41,20 @@ pub(super) enum EventKind {
     Sweep { is_quiet: bool },
     /// A cleaning that finished at `at`, and is reported now.
     Cleaned { at: Timestamp },
+    /// An answer to the last open alert of a rule.
+    Answered { rule: String, change: Answer },
     /// A push of one reading.
     Push { text: String, received: Timestamp },
+}
+
+/// What people do about an alert.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    Done,
+    /// For the `ack_for` of its rule.
+    Taken,
+    /// Until then.
+    Snoozed(Timestamp),
 }
 
 impl CaseLine {
@@ -64,6 +76,7 @@ impl CaseLine {
                 "sweep" => Some(EventKind::Sweep { is_quiet: false }),
                 "sweep-quiet" => Some(EventKind::Sweep { is_quiet: true }),
                 "cleaned" => Some(EventKind::Cleaned { at: cleaned(words, at)? }),
+                "done" | "taken" | "snoozed" => Some(answered(verb, words, at)?),
                 _ => push(verb, words, at, (index, length))?,
             };
             events.extend(kind.map(|kind| CaseEvent { at, kind }));
@@ -106,6 +119,19 @@ fn cleaned(words: &[&str], at: Timestamp) -> Result<Timestamp, String> {
         [word] if word.starts_with("at=") => same_day(at, &word["at=".len()..]),
         _ => Err("behind `cleaned` stands nothing, or when it was finished: `at=10:00`".to_owned()),
     }
+}
+
+/// Parses the rule behind `done` and `taken`, and the rule and the end behind `snoozed`: `snoozed soap-low until=11:00`.
+fn answered(verb: &str, words: &[&str], at: Timestamp) -> Result<EventKind, String> {
+    let (rule, change) = match (verb, words) {
+        ("done", [rule]) => (rule, Answer::Done),
+        ("taken", [rule]) => (rule, Answer::Taken),
+        ("snoozed", [rule, until]) if until.starts_with("until=") => {
+            (rule, Answer::Snoozed(same_day(at, &until["until=".len()..])?))
+        }
+        _ => return Err("an answer is `done soap-low`, `taken soap-low` or `snoozed soap-low until=11:00`".to_owned()),
+    };
+    Ok(EventKind::Answered { rule: (*rule).to_owned(), change })
 }
 
 /// Formats a time as a line has it.

@@ -26,8 +26,9 @@
 //! | the same line again | the same reading, repeated |
 //! | `sweep` | the sweep of the minute: blocks end, hours begin, reminders and no-data alerts are due; `sweep-quiet` while nothing arrives |
 //! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it finished before the line's time |
+//! | `taken soap-low` | somebody takes the last open alert of this rule in every zone; `done soap-low`; `snoozed soap-low until=11:00` |
 //!
-//! Results: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
+//! Results: `firing`, `reminder`, `escalated`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
 //! `suppressed` (by a block, for another reason), `duplicate`, `late`, `stale`, `early`, `implausible`. A message for audiences
 //! ends with them: `firing medium soap-low 4 to day-team`.
 //!

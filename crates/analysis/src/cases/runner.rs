@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::file::Case;
-use super::line::{CaseEvent, CaseLine, EventKind, format_time};
+use super::line::{Answer, CaseEvent, CaseLine, EventKind, format_time};
 use domain::alert::Message;
 use domain::engine::{Evaluation, evaluate, respond, sweep};
 use domain::reading::Reading;
-use domain::response::Response;
+use domain::response::{Hold, Response, ResponseSource};
 use domain::rules::RuleSet;
 use domain::state::{OutboxEntry, ZoneKey, ZoneState};
 use notify::render::Renderer;
@@ -45,6 +45,18 @@ impl CaseRunner {
                 let cleaning = Response::reported("", *finished);
                 self.each_zone(|rules, state| respond(rules, state, &[&cleaning], *at, *at))
             }
+            EventKind::Answered { rule, change } => self.each_zone(|rules, state| {
+                let open = state.lives.open().iter().rfind(|life| life.rule == *rule).cloned();
+                let Some(life) = open else { return Evaluation { state, ..Evaluation::default() } };
+                let mut answer = Response { alert: Some(life.alert), ..Response::new("", ResponseSource::Reported) };
+                let ack_for = rules.settings_of(&life).map(|settings| settings.ack_for).unwrap_or_default();
+                match *change {
+                    Answer::Done => answer.done = Some(*at),
+                    Answer::Taken => answer.taken = Some(Hold { at: *at, until: *at + ack_for }),
+                    Answer::Snoozed(until) => answer.snoozed = Some(Hold { at: *at, until }),
+                }
+                respond(rules, state, &[&answer], *at, *at)
+            }),
             EventKind::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();

@@ -158,9 +158,9 @@ impl Month {
             ("S3", "objects read", (1.0 + is_lake) * objects + processes * MINUTES),
             ("S3", "GB kept", kept / GB),
             ("SQS", "requests", objects + 2.0 * looks + MINUTES * POLLS.value),
-            // A message takes a token of the rate limit, and is counted for the SMS of the day. When it is sent, and when its alert
-            // is archived, its zone is written once more.
-            ("DynamoDB", "write units", changes * write + messages * (2.0 + 3.0 * write) + processes * FIVE_MINUTES),
+            // A message takes a token of the rate limit, is counted for the SMS of the day, and has a link. When it is sent, and when
+            // its alert is archived, its zone is written once more.
+            ("DynamoDB", "write units", changes * write + messages * (3.0 + 3.0 * write) + processes * FIVE_MINUTES),
             // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
             // token and for the SMS of the day.
             (

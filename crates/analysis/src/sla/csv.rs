@@ -5,8 +5,8 @@ use domain::response::ResponseSource;
 
 use super::{ResponseClock, SlaReport, TimedAlert};
 
-const HEADING: &str = "alert,rule,title,kind,severity,place,project,zone,device,teams,raised,started,reported,recorded,measured,\
-                       ended,end,reaction,reaction_seconds,reaction_target_seconds,reaction_within,resolution,\
+const HEADING: &str = "alert,rule,title,kind,severity,place,project,zone,device,teams,raised,acknowledged,taken_by,escalated_to,\
+                       started,reported,recorded,measured,ended,end,reaction,reaction_seconds,reaction_target_seconds,reaction_within,resolution,\
                        resolution_seconds,resolution_target_seconds,resolution_within,finding\r\n";
 
 /// The alerts of a report as CSV (RFC 4180): one line for each, in the order in which they were raised. Times are in UTC. A
@@ -17,7 +17,7 @@ pub fn csv(report: &SlaReport) -> String {
     std::iter::once(HEADING.to_owned()).chain(rows).collect()
 }
 
-fn row(TimedAlert { life, place, reaction, resolution, finding }: &TimedAlert) -> [String; 26] {
+fn row(TimedAlert { life, place, reaction, resolution, finding }: &TimedAlert) -> [String; 29] {
     fn text(value: Option<impl ToString>) -> String {
         value.map_or_else(String::new, |value| value.to_string())
     }
@@ -40,6 +40,9 @@ fn row(TimedAlert { life, place, reaction, resolution, finding }: &TimedAlert) -
         text(life.location.device.as_ref()),
         life.to.join(" "),
         life.raised.to_string(),
+        text(life.acknowledged),
+        text(life.taken.as_ref().map(|claim| &claim.by)),
+        life.escalated.iter().flat_map(|step| &step.to).cloned().collect::<Vec<_>>().join(" "),
         text(life.started),
         done(ResponseSource::Reported),
         done(ResponseSource::Recorded),

@@ -31,13 +31,14 @@ use history::Period;
 const WORST: usize = 10;
 
 /// The version of [`DEFINITIONS`], which is in the digest of a report.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the numbers of a report mean.
 pub const DEFINITIONS: [&str; 8] = [
     "An alert counts if it was raised in the period: when its reading was first received, its suppression ended, or missing data \
      was noticed. People are told then. Alerts whose rule was withdrawn are left out.",
-    "Reaction is the time from then until somebody began in the zone, or it was done. Resolution is the time until it was done.",
+    "Reaction is the time from then until somebody took the alert, began in the zone, or it was done. Resolution is the time until \
+     it was done.",
     "Done is the earliest of: people reported it, the task system recorded it, the sensor measured it. An answer counts whenever \
      it became known. If the sensor contradicts it, its times still count, and the contradiction is counted beside them.",
     "If the rule has active hours, only these count, in local time. No time is below zero.",
@@ -109,9 +110,12 @@ pub fn report(
         by_zone.entry(presentable(&response.zone)).or_default().push(response);
     }
     let mut lives: Vec<AlertLife> = alerts.into_iter().filter(|life| scope.contains(life, names)).collect();
-    for life in lives.iter_mut().filter(|life| life.location.zone.is_some()) {
-        for response in by_zone.get(&life.location.zone).into_iter().flatten() {
-            if response.project.is_none() || response.project == life.location.project {
+    for life in &mut lives {
+        // An answer to the alert of a device without a zone has its id in the place of the zone's.
+        let zone = life.location.zone.clone().or_else(|| presentable(&life.device));
+        for response in by_zone.get(&zone).into_iter().flatten() {
+            let is_in_zone = life.location.zone.is_some() || response.alert.is_some();
+            if is_in_zone && (response.project.is_none() || response.project == life.location.project) {
                 life.respond(response);
             }
         }

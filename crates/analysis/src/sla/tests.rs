@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{ClockState, SlaReport, SlaScope, TimeSummary, csv, page, report};
+use super::{ClockState, SlaReport, SlaScope, TimeSummary, TimedAlert, csv, page, report};
 use domain::alert::life::{AlertLife, Contradiction, EndReason, LifeEnd};
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 use domain::digest::Digest;
-use domain::response::{ReceivedResponse, Response, ResponseSource};
+use domain::response::{Hold, ReceivedResponse, Response, ResponseSource};
 use domain::rules::names::Names;
 use domain::rules::{Kind, RuleSet};
 
@@ -202,6 +202,43 @@ fn a_contradiction_is_told_in_words() {
 }
 
 #[test]
+fn who_takes_an_alert_reacts_and_answers_only_this_one() {
+    let escalated =
+        json!({ "escalated": [{ "at": at(15), "to": ["boss"] }, { "at": at(20), "to": [] }], "respond_within": "20m" });
+    let alerts = [life(1, 0, &escalated), life(2, 0, &json!({ "answerable": false })), life(3, 0, &json!({}))];
+    let answer = |minute: i64, by: &str| {
+        let (alert, by) = (Some(alerts[0].alert), Some(by.to_owned()));
+        let taken = Some(Hold { at: at(minute), until: at(minute + 30) });
+        Response { alert, by, taken, ..Response::new("lobby", ResponseSource::Reported) }
+    };
+    let done_2 = Response { alert: Some(alerts[1].alert), ..done("lobby", 40).response };
+    let report = of(&alerts, &[received(answer(18, "A")), received(answer(60, "B")), received(done_2)]);
+    let mut stories: Vec<_> = report.alerts.iter().map(TimedAlert::story).collect();
+    stories.sort();
+    let taken = "escalated to boss 10:15, acknowledged 10:18, taken by B 11:00";
+    assert_eq!(stories, [taken, "open", "reported 10:40"]);
+    let first = report.alerts.iter().find(|alert| alert.life.alert == alerts[0].alert).unwrap();
+    assert_eq!((first.reaction.seconds, first.reaction.within), (18 * 60, Some(true)));
+    assert_eq!(first.resolution.state, ClockState::Open);
+    let rows = csv(&report);
+    assert!(rows.contains(",2026-11-23T02:18:00Z,B,boss,,"), "{rows}");
+}
+
+#[test]
+fn an_answer_reaches_the_alert_of_a_device_without_a_zone() {
+    let nowhere = json!({ "device": "soap", "device_type": "SS", "display": "Soap", "zone": null, "project": "tower",
+        "property": null, "local_zone": {} });
+    let alert = life(1, 0, &json!({ "location": nowhere }));
+    let answer = Response { alert: Some(alert.alert), project: Some("tower".into()), ..done("soap", 30).response };
+    assert_eq!(of(std::slice::from_ref(&alert), &[received(answer)]).alerts[0].resolution.seconds, 1800);
+    assert_eq!(
+        of(&[alert], &[done("soap", 30)]).alerts[0].resolution.state,
+        ClockState::Open,
+        "of a zone of that name"
+    );
+}
+
+#[test]
 fn a_day_is_named_if_it_is_another_one() {
     let mut next_day = contradicted();
     next_day.contradiction.as_mut().unwrap().at = at(1_000);
@@ -265,11 +302,11 @@ fn csv_has_a_line_for_each_alert() {
     assert_eq!((lines.len(), lines[2]), (3, ""));
     let id = &Digest::of(&1_usize.to_be_bytes()).to_string()[..32];
     let expected = format!(
-        "{id},soap-low,\"Soap, low\",threshold,medium,\"lobby, Soap\",tower,lobby,soap,,2026-11-23T02:00:00Z,,\
+        "{id},soap-low,\"Soap, low\",threshold,medium,\"lobby, Soap\",tower,lobby,soap,,2026-11-23T02:00:00Z,,,,,\
          2026-11-23T02:42:00Z,,,,,answered,2520,900,false,answered,2520,,,"
     );
     assert_eq!(lines[1], expected);
-    assert_eq!(lines[0].split(',').count(), 26);
+    assert_eq!(lines[0].split(',').count(), 29);
     assert!(
         lines[0].ends_with(",resolution_seconds,resolution_target_seconds,resolution_within,finding"),
         "{}",

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::tables;
-use domain::alert::life::{AlertLife, Contradiction};
+use domain::alert::life::{AlertLife, Claim, Contradiction};
+use domain::response::ResponseSource;
 use domain::rules::names::Names;
 use domain::words;
 
@@ -28,7 +29,7 @@ pub struct TimedAlert {
     pub life: AlertLife,
     /// The names of site, zone and device.
     pub place: String,
-    /// Until people began, or it was done.
+    /// Until people took it or began, or it was done.
     pub reaction: ResponseClock,
     /// Until it was done.
     pub resolution: ResponseClock,
@@ -54,7 +55,7 @@ pub struct ResponseTimes {
     pub alerts: usize,
     /// Alerts whose sensor measured a breach after people said that they were done.
     pub contradicted: usize,
-    /// Until people began, or it was done.
+    /// Until people took it or began, or it was done.
     pub reaction: TimeSummary,
     /// Until it was done.
     pub resolution: TimeSummary,
@@ -82,26 +83,39 @@ pub struct TimeSummary {
 impl TimedAlert {
     pub(super) fn new(life: AlertLife, as_of: Timestamp, names: &Names) -> Self {
         let done = life.first_done().map(|(done, _)| done);
-        let began = life.started.into_iter().chain(done).min();
+        let began = [life.acknowledged, life.started, done].into_iter().flatten().min();
         let [reaction, resolution] = [(began, life.targets.respond_within), (done, life.targets.clean_within)]
             .map(|(answer, target)| ResponseClock::new(&life, answer, target, as_of));
         let place = format!("{}, {}", tables::zone_name(&life, names), device_name(&life, names));
         Self { place, reaction, resolution, finding: finding(&life), life }
     }
 
-    /// What happened, in local time: "started 10:30, reported 10:42, contradicted 11:10; reported cleaned 10:42, at 11:10 …".
+    /// What happened, in local time: "taken by A 10:20, started 10:30, reported 10:42, contradicted 11:10; reported cleaned 10:42, at
+    /// 11:10 …".
     #[must_use]
     pub fn story(&self) -> String {
-        let AlertLife { started, done, end, raised, location, .. } = &self.life;
-        let started = started.map(|at| (at, "started"));
-        let done = done.iter().map(|(source, at)| (*at, source.as_str()));
+        let AlertLife { acknowledged, taken, snoozed, escalated, started, done, end, raised, location, .. } =
+            &self.life;
+        let by = |claim: &Claim| if claim.by.is_empty() { String::new() } else { format!(" by {}", claim.by) };
+        let last = taken.iter().map(|claim| (claim.hold.at, format!("taken{}", by(claim))));
+        let first = acknowledged.filter(|first| taken.as_ref().is_none_or(|last| last.hold.at != *first));
+        let snoozed = snoozed.iter().map(|claim| {
+            let until = location.local_zone.local_time(claim.hold.until).strftime("%H:%M");
+            (claim.hold.at, format!("snoozed{} (until {until})", by(claim)))
+        });
+        let told = escalated.iter().filter(|step| !step.to.is_empty());
+        let told = told.map(|step| (step.at, format!("escalated to {}", step.to.join(", "))));
+        let answers =
+            first.map(|at| (at, "acknowledged".to_owned())).into_iter().chain(last).chain(snoozed).chain(told);
+        let started = started.map(|at| (at, "started".to_owned()));
+        let known = done.iter().map(|(source, at)| (*at, source.to_string()));
         // The measured end is told already.
-        let end = end.filter(|end| !done.clone().any(|(at, source)| at == end.at && source == "measured"));
-        let end = end.map(|end| (end.at, end.reason.as_str()));
-        let mut events: Vec<_> = started.into_iter().chain(done).chain(end).collect();
+        let end = end.filter(|end| done.get(&ResponseSource::Measured) != Some(&end.at));
+        let end = end.map(|end| (end.at, end.reason.to_string()));
+        let mut events: Vec<_> = answers.chain(started).chain(known).chain(end).collect();
         events.sort_unstable();
         let mut date = location.local_zone.local_time(*raised).date();
-        let event = |(at, what): &(Timestamp, &str)| {
+        let event = |(at, what): &(Timestamp, String)| {
             let local = location.local_zone.local_time(*at);
             let day = if std::mem::replace(&mut date, local.date()) == local.date() { "" } else { "%-d %b " };
             format!("{what} {}", local.strftime(&format!("{day}%H:%M")))

@@ -70,9 +70,12 @@ pub struct AlertLife {
     /// The end of the last snooze after which people were told about it again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reminded: Option<Timestamp>,
-    /// Until when its next step, or the message after a snooze, waits: nobody can be told before.
+    /// Until when the message after a snooze waits: nobody can be told before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub postponed: Option<Timestamp>,
+    pub reminder_waits: Option<Timestamp>,
+    /// Until when the next step of the escalation waits: nobody can be told before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub escalation_waits: Option<Timestamp>,
     /// The further audiences that were told because nobody had answered, in the order of the steps of the rule.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub escalated: Vec<Escalation>,
@@ -194,7 +197,8 @@ impl AlertLife {
             taken: None,
             snoozed: None,
             reminded: None,
-            postponed: None,
+            reminder_waits: None,
+            escalation_waits: None,
             escalated: Vec::new(),
             started: None,
             done: BTreeMap::new(),
@@ -245,7 +249,7 @@ impl AlertLife {
     pub fn told_again(&self) -> Option<(Timestamp, Timestamp)> {
         let until = self.snoozed.as_ref()?.hold.until;
         let is_due = self.reminded < Some(until) && !self.is_done();
-        is_due.then(|| self.held_until().max(self.postponed)).flatten().map(|due| (due, until))
+        is_due.then(|| self.held_until().max(self.reminder_waits)).flatten().map(|due| (due, until))
     }
 
     /// When the next of these steps is due. After a step for which nobody was on duty, at once. `None` if there is none, or people have
@@ -255,7 +259,7 @@ impl AlertLife {
         let step = steps.get(self.escalated.len()).filter(|_| self.started.is_none() && !self.is_done())?;
         let skipped = self.escalated.last().filter(|last| last.to.is_empty()).map(|last| last.at);
         let due = skipped.or_else(|| self.raised.checked_add(step.after).ok())?;
-        Some(due).max(self.held_until()).max(self.postponed)
+        Some(due).max(self.held_until()).max(self.escalation_waits)
     }
 
     /// The alert again, for a message about it. `rule` is its rule.

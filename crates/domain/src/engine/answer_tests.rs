@@ -1,7 +1,7 @@
 //! Answers to one alert: what they end and what they leave.
 
 use super::fixtures::{at, rules};
-use super::followed_zone::FollowedZone;
+use super::followed_zone::{AMMONIA, FollowedZone, NOTHING};
 use super::respond;
 use crate::alert::{AlertId, Message};
 use crate::response::{Response, ResponseSource};
@@ -104,4 +104,146 @@ fn a_repeated_answer_changes_nothing() {
     assert_eq!(zone.state, before);
     let source = ResponseSource::Reported;
     assert!(zone.facts.responses.iter().all(|known| known.response.source == source && known.response.by.is_some()));
+}
+
+/// Reminders each 10 minutes, and two steps; the second one goes to nobody before 18:30 in Singapore, which is 10:30.
+const ESCALATED: &str = "[[rule]]\nid = \"soap-low\"\nreminder = \"10m\"\nseverity = \"low\"\n\
+    escalate = [{ after = \"15m\", to = \"boss\" }, { after = \"20m\", to = \"late\" }]\n\
+    [[audience]]\nid = \"day\"\n[[audience]]\nid = \"boss\"\nseverity = \"critical\"\n\
+    [[audience]]\nid = \"late\"\nseverity = \"critical\"\non_duty = \"18:30-19:30\"\n";
+
+fn escalated(change: impl Fn(&str) -> String) -> FollowedZone {
+    let mut zone = FollowedZone::new(&change(ESCALATED));
+    zone.soap(4.0, "10:00");
+    zone
+}
+
+#[test]
+fn nobody_answers_so_each_step_tells_its_audience_once_and_the_last_one_waits_for_its_duty() {
+    let expected = [
+        "10:10 reminder soap-low to day",
+        "10:15 escalated soap-low to boss",
+        "10:20 reminder soap-low to day",
+        "10:30 reminder soap-low to day",
+        "10:30 escalated soap-low to late",
+        "10:40 reminder soap-low to day",
+    ];
+    let mut zone = escalated(str::to_owned);
+    assert_eq!(zone.sweeps("10:01", "10:49"), expected);
+    let steps = &zone.state.lives.open()[0].escalated;
+    assert_eq!(steps.iter().map(|step| step.at).collect::<Vec<_>>(), [at("10:15"), at("10:30")]);
+}
+
+#[test]
+fn nobody_is_on_duty_for_a_step_so_the_next_one_follows_at_once() {
+    let steps = "escalate = [{ after = \"15m\", to = \"late\" }, { after = \"1h\", to = \"boss\" }]";
+    let (rule, audiences) = ESCALATED.split_once("reminder").unwrap();
+    let audiences = audiences.split_once("]\n").unwrap().1;
+    let mut zone = escalated(|_| format!("{rule}{steps}\n{audiences}"));
+    assert_eq!(zone.sweeps("10:01", "11:30"), ["10:15 escalated soap-low to boss"]);
+    let told: Vec<usize> = zone.state.lives.open()[0].escalated.iter().map(|step| step.to.len()).collect();
+    assert_eq!(told, [0, 1]);
+}
+
+#[test]
+fn a_mute_and_inactive_hours_delay_an_escalation() {
+    let mute = "[[mute]]\nuntil = \"2026-11-23 18:25\"\nreason = \"x\"\nrules = \"soap-low\"\n";
+    let mut zone = escalated(str::to_owned);
+    zone.rules = FollowedZone::new(&format!("{ESCALATED}{mute}")).rules;
+    assert_eq!(zone.sweeps("10:01", "10:25"), ["10:25 reminder soap-low to day", "10:25 escalated soap-low to boss"]);
+    let mut zone = escalated(|text| text.replace("severity = \"low\"", "active = \"17:00-18:05\""));
+    assert_eq!(zone.sweeps("10:01", "11:30"), NOTHING);
+}
+
+#[test]
+fn reminders_and_escalations_wait_while_somebody_has_the_alert_and_go_on_after_that() {
+    let mut zone = escalated(str::to_owned);
+    assert!(zone.take("soap-low", "10:05", "10:35").is_empty());
+    assert_eq!(zone.state.lives.open()[0].holder(at("10:34")).map(|claim| claim.by.as_str()), Some("A"));
+    assert_eq!(zone.state.lives.open()[0].holder(at("10:35")), None);
+    let expected = [
+        "10:35 reminder soap-low to day",
+        "10:35 escalated soap-low to boss",
+        "10:35 escalated soap-low to late",
+        "10:45 reminder soap-low to day",
+    ];
+    assert_eq!(zone.sweeps("10:06", "10:49"), expected, "one reminder for the three that were due");
+}
+
+#[test]
+fn who_is_done_or_has_begun_stops_escalations() {
+    let mut zone = escalated(str::to_owned);
+    zone.take("soap-low", "10:05", "10:35");
+    zone.done("soap-low", "10:20");
+    assert_eq!(zone.sweeps("10:21", "11:30"), NOTHING);
+    let mut zone = escalated(|text| text.replace("reminder = \"10m\"\n", ""));
+    zone.respond(ResponseSource::Recorded, Some("10:05"), None, "10:06");
+    assert_eq!(zone.sweeps("10:07", "11:30"), NOTHING);
+    let mut zone = escalated(str::to_owned);
+    zone.soap(50.0, "10:09");
+    assert_eq!(zone.sweeps("10:10", "11:30"), NOTHING, "the alert is over");
+}
+
+#[test]
+fn a_done_that_the_sensor_contradicts_does_not_stop_escalations() {
+    let text = format!("{AMMONIA}escalate = {{ after = \"15m\", to = \"boss\" }}\n[[audience]]\nid = \"boss\"\n");
+    let mut zone = FollowedZone::new(&text);
+    zone.ammonia(300.0, "10:00");
+    zone.ammonia(600.0, "10:08");
+    zone.respond(ResponseSource::Recorded, None, Some("10:05"), "10:09");
+    assert_eq!(zone.sweeps("10:10", "10:30"), ["10:15 escalated ammonia-lite to boss"]);
+}
+
+#[test]
+fn after_a_snooze_people_are_told_once_more_in_the_place_of_the_usual_reminder() {
+    let mut zone = escalated(str::to_owned);
+    zone.snooze("soap-low", "10:05", "10:22");
+    let expected = [
+        "10:22 reminder soap-low to day",
+        "10:22 escalated soap-low to boss",
+        "10:30 escalated soap-low to late",
+        "10:32 reminder soap-low to day",
+    ];
+    assert_eq!(zone.sweeps("10:06", "10:39"), expected);
+    // Without reminders, and for an alert of one moment.
+    for (rule, device, metric, value) in [("soap-low", "SS", "p", 4.0), ("high-usage", "UM", "count", 30.0)] {
+        let mut zone = FollowedZone::new("");
+        zone.push(device, metric, value, "10:00");
+        zone.snooze(rule, "10:05", "10:22");
+        assert_eq!(zone.sweeps("10:06", "11:30"), [format!("10:22 reminder {rule}")]);
+        zone.snooze(rule, "11:31", "11:40");
+        zone.done(rule, "11:35");
+        assert_eq!(zone.sweeps("11:36", "11:50"), NOTHING);
+    }
+}
+
+#[test]
+fn a_snooze_suppresses_further_alerts_that_are_not_more_severe() {
+    let mut zone = FollowedZone::new(AMMONIA);
+    zone.push("UM", "count", 30.0, "10:00");
+    zone.snooze("high-usage", "10:05", "10:20");
+    zone.push("UM", "count", 30.0, "10:10");
+    assert_eq!(zone.open(), ["high-usage 10:00"]);
+    let sent = zone.sweeps("10:11", "11:00");
+    assert_eq!(sent, ["10:20 firing high-usage", "10:20 reminder high-usage"]);
+    assert_eq!(zone.open(), ["high-usage 10:00", "high-usage 10:20"]);
+    // Another rule is not snoozed, nor is a more severe alert, nor an alert after the end of the snoozed one.
+    zone.ammonia(300.0, "11:05");
+    zone.snooze("ammonia-lite", "11:06", "12:00");
+    zone.ammonia(600.0, "11:07");
+    assert_eq!(zone.open().last().unwrap(), "ammonia-lite 11:05");
+    assert_eq!(zone.state.lives.open().last().unwrap().further.len(), 1, "people were told at once");
+    zone.ammonia(100.0, "11:08");
+    zone.ammonia(300.0, "11:09");
+    assert_eq!(zone.open().last().unwrap(), "ammonia-lite 11:09");
+}
+
+#[test]
+fn a_repeated_escalation_has_the_same_id() {
+    let id = |clock: &str| {
+        let mut zone = escalated(str::to_owned);
+        let sent = zone.sweep(at(clock));
+        sent.iter().find(|message| matches!(message, Message::Escalated { .. })).unwrap().id()
+    };
+    assert_eq!(id("10:15"), id("10:16"));
 }

@@ -1,15 +1,15 @@
 //! A zone for the tests of lives of alerts: what is open, and what is archived.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fixtures::{at, quiet, reading};
-use super::{evaluate, respond, sweep};
+use super::{evaluate, next_due, respond, sweep};
 use crate::alert::Message;
 use crate::alert::life::AlertLife;
 use crate::reading::Reading;
-use crate::response::{Response, ResponseSource};
+use crate::response::{Hold, Response, ResponseSource};
 use crate::rules::RuleSet;
-use crate::state::{Facts, ZoneState};
+use crate::state::{Facts, OutboxEntry, ZoneState};
 
 /// A rule with two severities.
 pub(super) const AMMONIA: &str = "[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 200, high = 500 }\n";
@@ -77,6 +77,14 @@ impl FollowedZone {
         evaluation.messages.into_iter().map(|entry| entry.message).collect()
     }
 
+    pub(super) fn take(&mut self, rule: &str, clock: &str, until: &str) -> Vec<Message> {
+        self.answer(rule, clock, |response| response.taken = Some(Hold { at: at(clock), until: at(until) }))
+    }
+
+    pub(super) fn snooze(&mut self, rule: &str, clock: &str, until: &str) -> Vec<Message> {
+        self.answer(rule, clock, |response| response.snoozed = Some(Hold { at: at(clock), until: at(until) }))
+    }
+
     pub(super) fn done(&mut self, rule: &str, clock: &str) -> Vec<Message> {
         self.answer(rule, clock, |response| response.done = Some(at(clock)))
     }
@@ -85,9 +93,24 @@ impl FollowedZone {
         self.respond(ResponseSource::Reported, None, Some(clock), clock);
     }
 
-    pub(super) fn sweep(&mut self, now: Timestamp) {
+    /// Sweeps, and returns the messages.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Vec<Message> {
         let evaluation = sweep(&self.rules, self.state.clone(), now, true);
         self.commit(evaluation.state);
+        evaluation.messages.into_iter().map(|entry| entry.message).collect()
+    }
+
+    /// Sweeps each minute from `from` to `to`. Returns the messages: "10:15 escalated soap-low to boss".
+    pub(super) fn sweeps(&mut self, from: &str, to: &str) -> Vec<String> {
+        let (mut now, mut sent) = (at(from), Vec::new());
+        while now <= at(to) {
+            let evaluation = sweep(&self.rules, self.state.clone(), now, true);
+            self.commit(evaluation.state);
+            sent.extend(evaluation.messages.iter().map(|entry| told(now, entry)));
+            assert!(next_due(&self.rules, &self.state).is_none_or(|due| due > now), "still due at {now}");
+            now += SignedDuration::from_mins(1);
+        }
+        sent
     }
 
     pub(super) fn open(&self) -> Vec<String> {
@@ -98,6 +121,19 @@ impl FollowedZone {
     pub(super) fn ended(&self) -> Vec<String> {
         self.facts.alerts.iter().filter(|life| life.end.is_some()).map(shown).collect()
     }
+}
+
+fn told(now: Timestamp, entry: &OutboxEntry) -> String {
+    let (kind, rule) = match &entry.message {
+        Message::Firing { alerts, .. } => ("firing", &alerts[0].rule),
+        Message::Reminder { alert, at, .. } if *at < now => ("late reminder", &alert.rule),
+        Message::Reminder { alert, .. } => ("reminder", &alert.rule),
+        Message::Escalated { alert, .. } => ("escalated", &alert.rule),
+        Message::Resolved { alert, .. } => ("resolved", &alert.rule),
+        other => panic!("{other:?}"),
+    };
+    let to = if entry.to.is_empty() { String::new() } else { format!(" to {}", entry.to.join(",")) };
+    format!("{} {kind} {rule}{to}", now.strftime("%H:%M"))
 }
 
 /// "soap-low 10:00 started 10:05 reported 10:10 resolved 10:20".

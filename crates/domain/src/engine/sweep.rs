@@ -143,7 +143,7 @@ impl ZoneEvaluator<'_> {
             let routing = rules.route(&life.rule, life.severity, &life.location, Some(&settings), &[], now);
             let first = routing.first();
             let Some(to) = routing.now else {
-                life.postponed = first;
+                life.reminder_waits = first;
                 continue;
             };
             life.reminded = Some(at);
@@ -172,7 +172,7 @@ impl ZoneEvaluator<'_> {
                     Ok(id) => vec![id],
                     Err((_, true)) if step + 1 < steps.len() => Vec::new(),
                     Err((until, _)) => {
-                        life.postponed = Some(until);
+                        life.escalation_waits = Some(until);
                         break;
                     }
                 };

@@ -33,6 +33,13 @@ impl Mute {
         time_zone.to_timestamp(self.until).ok().filter(|end| *end > now)
     }
 
+    /// Whether it has not ended everywhere by `now`.
+    #[must_use]
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        let westernmost = LocalZone { region: None, offset_seconds: Some(-12 * 3600) };
+        self.end(&westernmost, now).is_some()
+    }
+
     /// Reads a mute of `set`. `None` if a key is missing, which is reported.
     pub(super) fn read(table: &mut TableReader<'_, '_>, position: &Position, set: &RuleSet) -> Option<Self> {
         table.require("until", position, "add the day on which it ends: until = \"2026-12-24\"");
@@ -67,8 +74,7 @@ impl RuleSet {
     /// Warns of mutes that have ended everywhere by `now`.
     #[must_use]
     pub fn ended_mutes(&self, now: Timestamp) -> Vec<Diagnostic> {
-        let westernmost = LocalZone { region: None, offset_seconds: Some(-12 * 3600) };
-        let ended = self.mutes.iter().filter(|mute| mute.end(&westernmost, now).is_none());
+        let ended = self.mutes.iter().filter(|mute| !mute.is_in_force(now));
         let warning = |mute: &Mute| {
             let message = format!("this mute ended on {}", mute.until.strftime("%Y-%m-%d %H:%M"));
             Diagnostic::new(&mute.position, message, Some("remove it".to_owned()))

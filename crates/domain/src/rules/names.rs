@@ -124,7 +124,19 @@ impl Names {
     /// The name of a site, else its id.
     #[must_use]
     pub fn site_name<'n>(&'n self, id: &'n str) -> &'n str {
-        self.sites.get(id).and_then(|site| site.name.as_deref()).unwrap_or(id)
+        self.name(MentionKind::Site, id)
+    }
+
+    /// The name that is declared for an id of this kind, else the id.
+    #[must_use]
+    pub fn name<'n>(&'n self, kind: MentionKind, id: &'n str) -> &'n str {
+        let declared = match kind {
+            MentionKind::Site => &self.sites,
+            MentionKind::Zone => &self.zones,
+            MentionKind::Device => &self.devices,
+            MentionKind::Type | MentionKind::Property => return id,
+        };
+        declared.get(id).and_then(|named| named.name.as_deref()).unwrap_or(id)
     }
 
     /// The id of the site in which a zone is declared.

@@ -112,6 +112,8 @@ impl Lives {
             }
             if new.severity > life.severity {
                 (life.severity, life.breach, life.trigger) = (new.severity, new.breach, new.trigger);
+                // Other audiences can match.
+                life.reminder_waits = None;
             }
             // No audience is everybody.
             if life.to.is_empty() || new.to.is_empty() {
@@ -128,10 +130,11 @@ impl Lives {
     }
 
     /// Ends the alert of `rule` for `device` because the sensor measured at `at` that it is over. `only_done` leaves it open unless
-    /// people said that they were done. Returns whether an alert ended.
+    /// people said that they were done before. Returns whether an alert ended.
     pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, only_done: bool) -> bool {
         self.end(|life| {
-            let is_it = life.is_of(rule, device) && !(only_done && life.done.is_empty());
+            let is_proven = life.done.values().max().is_some_and(|done| *done < at);
+            let is_it = life.is_of(rule, device) && (is_proven || !only_done);
             is_it.then(|| {
                 life.done.insert(ResponseSource::Measured, at);
                 (at, EndReason::Resolved)
@@ -237,7 +240,7 @@ impl Lives {
         self.open.retain_mut(|life| {
             let Some((at, reason)) = end(life) else { return true };
             life.end = Some(LifeEnd { at, reason });
-            life.postponed = None;
+            (life.reminder_waits, life.escalation_waits) = (None, None);
             self.facts.add(life.clone());
             false
         });

@@ -1,6 +1,7 @@
 //! The state of a zone, which is committed as a whole, with the messages in its outbox.
 
 mod accumulator;
+mod attention;
 mod blocks;
 mod dedup_window;
 mod lives;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::accumulator::Accumulator;
+pub use self::attention::{Attention, UnsentMessages};
 pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
 pub use self::lives::{Facts, Lives, MOST_OPEN};

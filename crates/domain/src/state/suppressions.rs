@@ -143,6 +143,13 @@ impl Suppressions {
         self.counted += alerts;
     }
 
+    /// The number of suppressed alerts, without those that are resolved.
+    #[must_use]
+    pub fn alerts(&self) -> usize {
+        let named = self.named.iter().filter(|known| known.resolved_at.is_none()).count();
+        named + self.unnamed.iter().map(|known| known.count).sum::<usize>() + self.counted
+    }
+
     /// Returns and resets the number of counted alerts.
     pub fn take_counted(&mut self) -> usize {
         std::mem::take(&mut self.counted)

@@ -8,7 +8,7 @@ use parquet::record::RowAccessor as _;
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::ZoneKey;
-use smartclean_push::ingest::ports::StateStore;
+use smartclean_push::ingest::ports::{IndexEntry, StateStore};
 
 use super::terminal::ATTACKED;
 use super::{feedback, payloads};
@@ -93,7 +93,7 @@ async fn zones_of_similar_names_have_separate_state() {
         for key in [key, device] {
             let number = keys.len();
             assert_eq!(keys.insert(key.clone(), number), None, "{key:?}");
-            store.commit(&key, 0, &number.to_string(), None).await.unwrap();
+            store.commit(&key, 0, &number.to_string(), IndexEntry::default()).await.unwrap();
         }
     }
     let (names, numbers): (Vec<String>, Vec<usize>) = keys.into_iter().unzip();

@@ -8,7 +8,7 @@ use smartclean_push::domain::rules::Kind;
 use smartclean_push::domain::severity::Severity;
 
 use super::suppression::LifeOf;
-use super::{ModelAlert, NaiveEngine};
+use super::{Fact, ModelAlert, NaiveEngine, Sent, SentMessage};
 use crate::model::features::Feature;
 use crate::model::worlds::Responded;
 
@@ -24,14 +24,142 @@ pub(crate) struct ModelLife {
     pub(crate) at: i64,
     pub(crate) raised: i64,
     pub(crate) severity: Severity,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) since: Option<i64>,
     pub(crate) to: Vec<usize>,
+    /// When somebody first took it.
+    pub(crate) acknowledged: Option<i64>,
+    /// The last times, each with its end.
+    pub(crate) taken: Option<(i64, i64)>,
+    pub(crate) snoozed: Option<(i64, i64)>,
+    /// When each step of the escalation was done, and who was told.
+    pub(crate) escalated: Vec<(i64, Vec<usize>)>,
     pub(crate) started: Option<i64>,
     pub(crate) done: BTreeMap<ResponseSource, i64>,
     pub(crate) contradicted: Option<i64>,
     pub(crate) end: Option<(i64, EndReason)>,
 }
 
+impl ModelLife {
+    /// Whether people are done, and the sensor has not contradicted it.
+    fn is_done(&self) -> bool {
+        self.done.values().max().is_some_and(|done| self.contradicted.is_none_or(|at| at <= *done))
+    }
+
+    /// Until when it is left to somebody.
+    pub(super) fn held_until(&self) -> i64 {
+        self.taken.iter().chain(&self.snoozed).map(|(_, until)| *until).max().unwrap_or(i64::MIN)
+    }
+
+    fn alert(&self) -> ModelAlert {
+        let Self { rule, device, at, severity, reasons, since, .. } = self;
+        ModelAlert {
+            rule: *rule,
+            device: *device,
+            at: *at,
+            severity: *severity,
+            reasons: reasons.clone(),
+            since: *since,
+        }
+    }
+}
+
 impl NaiveEngine<'_> {
+    /// The open alerts of a rule and a device.
+    pub(super) fn open_lives(&self, rule: usize, device: usize) -> impl Iterator<Item = &ModelLife> {
+        self.lives.iter().filter(move |life| (life.rule, life.device, life.end) == (rule, device, None))
+    }
+
+    /// Until when an alert waits because people snooze one of its rule and device that is at least as severe.
+    pub(super) fn snoozed_until(&self, alert: &ModelAlert) -> Option<i64> {
+        let lives = self.open_lives(alert.rule, alert.device);
+        let lives = lives.filter(|life| life.severity >= alert.severity && !life.is_done());
+        lives.filter_map(|life| life.snoozed).map(|(_, until)| until).filter(|until| *until > self.now).max()
+    }
+
+    /// People answer one of the open alerts.
+    pub(super) fn answer(&mut self, which: usize, responded: Responded) -> Vec<Sent> {
+        let mut open: Vec<usize> = (0..self.lives.len()).filter(|index| self.lives[*index].end.is_none()).collect();
+        open.sort_by_key(|index| (self.lives[*index].rule, self.lives[*index].device));
+        let Some(index) = open.get(which % open.len().max(1)).copied() else { return Vec::new() };
+        let Some((at, responded)) = self.capped(responded) else { return Vec::new() };
+        let mut sent = self.release(at);
+        let ModelLife { rule, device, at, reasons, .. } = self.lives[index].clone();
+        let is_new = self.respond(responded, Some(index));
+        if let Some(done) = responded.done.filter(|done| is_new && *done >= at) {
+            let reasons = if reasons.is_empty() { vec![String::new()] } else { reasons };
+            self.facts.push(Fact::Answered { rule: self.world.rules[rule].id.clone(), device, reasons, at: done });
+            self.clean_suppressed(done, Some((rule, device)));
+            let messages = self.evaluate(done).1;
+            self.note(!messages.is_empty(), Feature::DoneSendsResolved);
+            sent.extend(messages);
+        }
+        sent
+    }
+
+    /// Tells people again about alerts whose snooze has ended. The usual reminders that were due meanwhile are not sent.
+    pub(super) fn told_again(&mut self) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        for index in 0..self.lives.len() {
+            let life = &self.lives[index];
+            let Some((_, until)) = life.snoozed.filter(|_| life.end.is_none() && !life.is_done()) else { continue };
+            if life.held_until() > self.now || self.told_again.get(&index) >= Some(&until) {
+                continue;
+            }
+            let alert = life.alert();
+            let (Some(to), _) = self.route(&alert, &[], self.now) else { continue };
+            self.told_again.insert(index, until);
+            self.features.insert(Feature::ToldAgain);
+            self.skip_reminder(alert.rule, alert.device);
+            sent.push((to, SentMessage::Reminder { alert, at: until, is_last: false }));
+        }
+        sent
+    }
+
+    /// Does the steps of escalations that are due.
+    pub(super) fn escalations(&mut self) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        for index in 0..self.lives.len() {
+            let steps = self.world.rules[self.lives[index].rule].escalate.clone();
+            while let life = &self.lives[index]
+                && let step = life.escalated.len()
+                && let Some((after, audience)) = steps.get(step).copied()
+                && life.end.is_none()
+                && life.started.is_none()
+                && !life.is_done()
+            {
+                let before = life.escalated.last().filter(|(_, to)| to.is_empty()).map(|(at, _)| *at);
+                let (rule, device) = (life.rule, life.device);
+                if before.unwrap_or(life.raised + after).max(life.held_until()) > self.now
+                    || self.is_muted_at(rule, device, self.now)
+                    || !self.is_active_at(rule, device, self.now)
+                {
+                    break;
+                }
+                let mut next = Some(audience);
+                while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, self.now)) {
+                    next = self.world.audiences[one].otherwise;
+                }
+                if next.is_none() && step + 1 == steps.len() {
+                    self.features.insert(Feature::EscalationWaits);
+                    break;
+                }
+                let to: Vec<usize> = next.into_iter().collect();
+                if !to.is_empty() {
+                    let (alert, raised, taken) = (life.alert(), life.raised, life.taken);
+                    sent.push((to.clone(), SentMessage::Escalated { alert, at: self.now, step, raised, taken }));
+                    self.features.insert(if taken.is_some() {
+                        Feature::EscalatedAfterTaken
+                    } else {
+                        Feature::Escalated
+                    });
+                }
+                self.lives[index].escalated.push((self.now, to));
+            }
+        }
+        sent
+    }
+
     fn open_life(&self, rule: usize, device: usize) -> Option<usize> {
         self.lives.iter().position(|life| (life.rule, life.device, life.end) == (rule, device, None))
     }
@@ -51,9 +179,24 @@ impl NaiveEngine<'_> {
             if known.get().is_none() {
                 known.set(Some(self.lives.len()));
                 let (to, done) = (to.to_vec(), BTreeMap::new());
-                let (started, contradicted, end) = (None, None, None);
-                let life = ModelLife { rule, device, at, raised, severity, to, started, done, contradicted, end };
-                self.lives.push(life);
+                self.lives.push(ModelLife {
+                    rule,
+                    device,
+                    at,
+                    raised,
+                    severity,
+                    reasons: alert.reasons.clone(),
+                    since: alert.since,
+                    to,
+                    acknowledged: None,
+                    taken: None,
+                    snoozed: None,
+                    escalated: Vec::new(),
+                    started: None,
+                    done,
+                    contradicted: None,
+                    end: None,
+                });
             }
             return;
         };
@@ -71,7 +214,8 @@ impl NaiveEngine<'_> {
 
     /// The sensor measures that an alert is over, or that it was done. Returns whether that ends it.
     pub(super) fn measure_over(&mut self, rule: usize, device: usize, at: i64, only_if_done: bool) -> bool {
-        let open = self.open_life(rule, device).filter(|open| !only_if_done || !self.lives[*open].done.is_empty());
+        let is_later = |open: &usize| self.lives[*open].done.values().max().is_some_and(|done| *done < at);
+        let open = self.open_life(rule, device).filter(|open| !only_if_done || is_later(open));
         if let Some(open) = open {
             self.note(!self.lives[open].done.is_empty(), Feature::DoneIsProven);
             self.lives[open].done.insert(ResponseSource::Measured, at);
@@ -106,37 +250,46 @@ impl NaiveEngine<'_> {
 
     /// Returns what people did as of now: they are not done more than 5 minutes ahead, and have not begun then. `None` if nothing is
     /// left.
-    pub(super) fn capped(&self, Responded { source, started, done }: Responded) -> Option<(i64, Responded)> {
+    pub(super) fn capped(&self, responded: Responded) -> Option<(i64, Responded)> {
+        let Responded { started, done, taken, snoozed, .. } = responded;
         let is_ahead = |time: i64| time > self.now + 5;
         let done = done.map(|done| if is_ahead(done) { self.now } else { done });
         let started = started.filter(|started| !is_ahead(*started));
-        Some((done.or(started)?, Responded { source, started, done }))
+        let at = done.or(started).or(taken.or(snoozed).map(|(at, _)| at))?;
+        Some((at, Responded { started, done, ..responded }))
     }
 
-    /// Applies what people did to the open alerts, before the cleaning changes the rules.
-    pub(super) fn respond(&mut self, new: Responded) {
-        if self.responses.iter().rev().take(KNOWN_RESPONSES).any(|(_, known)| *known == new) {
+    /// Applies what people did to the open alerts, before the cleaning changes the rules; or an answer to one of them. Returns whether
+    /// it is new.
+    pub(super) fn respond(&mut self, new: Responded, only: Option<usize>) -> bool {
+        let mut known = self.responses.iter().zip(&self.answered).rev().take(KNOWN_RESPONSES);
+        if known.any(|((_, known), answered)| *known == new && *answered == only) {
             self.features.insert(Feature::RepeatedResponse);
-            return;
+            return false;
         }
         self.responses.push((self.now, new));
-        let Responded { source, started, done } = new;
+        self.answered.push(only);
+        let Responded { source, started, done, taken, snoozed } = new;
         for index in 0..self.lives.len() {
             let ModelLife { rule, device, at, end, .. } = self.lives[index];
             let spec = &self.world.rules[rule];
-            if end.is_some() || spec.kind == Kind::Silence {
+            let is_about = only.map_or(spec.kind != Kind::Silence, |only| only == index);
+            if end.is_some() || !is_about {
                 continue;
             }
+            let [taken, snoozed] = [taken, snoozed].map(|hold| hold.filter(|(held, _)| *held >= at));
             let (started, about) = (started.filter(|started| *started >= at), done.filter(|done| *done >= at));
             let life = &mut self.lives[index];
             life.started = [life.started, started].into_iter().flatten().min();
+            life.acknowledged = [life.acknowledged, taken.map(|(at, _)| at)].into_iter().flatten().min();
+            (life.taken, life.snoozed) = (life.taken.max(taken), life.snoozed.max(snoozed));
             if let Some(done) = about {
                 let known = life.done.get(&source).copied().unwrap_or(done);
                 life.done.insert(source, known.min(done));
             }
             let first = life.done.values().min().copied();
             if spec.kind != Kind::Threshold {
-                if let Some(first) = first {
+                if let Some(first) = first.filter(|_| spec.kind != Kind::Silence) {
                     self.end_life(index, first, EndReason::Done);
                     self.features.insert(Feature::DoneCannotBeMeasured);
                 }
@@ -147,6 +300,7 @@ impl NaiveEngine<'_> {
                 self.features.insert(Feature::LateDoneIsContradicted);
             }
         }
+        true
     }
 
     /// Ends alerts that nobody has answered for a day, or that nobody has measured for a day after they were done.

@@ -15,7 +15,7 @@ pub(crate) use self::lives::ModelLife;
 use self::suppression::{PendingReminder, Suppressed};
 use self::tracking::RuleOutcome;
 use crate::model::features::Feature;
-use crate::model::worlds::{Device, Event, EventKind, Measured, Responded, RuleSpec, Selected, World};
+use crate::model::worlds::{Answered, Device, Event, EventKind, Measured, Responded, RuleSpec, Selected, World};
 
 /// How long a device can send nothing before its reminders end, in minutes, if no silence rule watches it.
 const REMINDED_WITHOUT_READING: i64 = 24 * 60;
@@ -28,6 +28,7 @@ pub(crate) type Sent = (Vec<usize>, SentMessage);
 pub(crate) enum SentMessage {
     Firing(Vec<ModelAlert>),
     Reminder { alert: ModelAlert, at: i64, is_last: bool },
+    Escalated { alert: ModelAlert, at: i64, step: usize, raised: i64, taken: Option<(i64, i64)> },
     Resolved { rule: usize, device: usize, at: i64 },
     Released(Vec<(ModelAlert, Option<i64>)>),
 }
@@ -49,6 +50,13 @@ pub(crate) struct ModelAlert {
 enum Fact {
     Reading(Measured, i64),
     Cleaned(i64),
+    /// People are done with the alert of a rule and a device, about these reasons.
+    Answered {
+        rule: String,
+        device: usize,
+        reasons: Vec<String>,
+        at: i64,
+    },
 }
 
 /// A fact for silence rules.
@@ -90,6 +98,10 @@ pub(crate) struct NaiveEngine<'w> {
     unarchived: Vec<usize>,
     /// What people did, each with its receipt.
     pub(crate) responses: Vec<(i64, Responded)>,
+    /// The lives that they answered, for each of them; `None` for a whole zone.
+    answered: Vec<Option<usize>>,
+    /// The ends of the snoozes of lives after which people were told again.
+    told_again: BTreeMap<usize, i64>,
     /// The features so far.
     pub(crate) features: BTreeSet<Feature>,
 }
@@ -112,6 +124,8 @@ impl<'w> NaiveEngine<'w> {
             lives: Vec::new(),
             unarchived: Vec::new(),
             responses: Vec::new(),
+            answered: Vec::new(),
+            told_again: BTreeMap::new(),
             features: BTreeSet::new(),
         }
     }
@@ -123,7 +137,9 @@ impl<'w> NaiveEngine<'w> {
             EventKind::Sweep => {
                 let mut sent = self.release(self.now);
                 self.expire();
+                sent.extend(self.told_again());
                 sent.extend(self.reminders());
+                sent.extend(self.escalations());
                 sent.extend(self.silences());
                 self.unarchived.clear();
                 sent
@@ -131,14 +147,15 @@ impl<'w> NaiveEngine<'w> {
             EventKind::Responded(responded) => {
                 let Some((at, responded)) = self.capped(*responded) else { return Vec::new() };
                 let mut sent = self.release(at);
-                self.respond(responded);
+                self.respond(responded, None);
                 if let Some(done) = responded.done {
                     self.facts.push(Fact::Cleaned(done));
-                    self.clean_suppressed(done);
+                    self.clean_suppressed(done, None);
                     sent.extend(self.evaluate(done).1);
                 }
                 sent
             }
+            EventKind::Answered(Answered { which, responded }) => self.answer(*which, *responded),
             EventKind::Push(readings) => self.push(readings),
         }
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use smartclean_push::domain::rules::Kind;
 
-use super::{ModelAlert, NaiveEngine, Sent, SentMessage};
+use super::{ModelAlert, ModelLife, NaiveEngine, Sent, SentMessage};
 use crate::model::features::Feature;
 
 /// A firing threshold with reminders.
@@ -36,6 +36,7 @@ pub(super) enum Reason {
     Hours,
     Duty,
     Mute,
+    Snooze,
 }
 
 /// The number of the life of an alert, once an audience is told.
@@ -46,7 +47,7 @@ type Listed = Vec<(ModelAlert, Option<i64>)>;
 
 /// Why, until when and for which audiences something is suppressed. No audiences are all.
 #[derive(Clone, Debug)]
-struct Wait {
+pub(super) struct Wait {
     reason: Reason,
     until: i64,
     only: Vec<usize>,
@@ -54,7 +55,7 @@ struct Wait {
 
 impl NaiveEngine<'_> {
     /// The audiences that are told about an alert at `at`, and what the others wait for. `None` if nobody is told.
-    fn route(&self, alert: &ModelAlert, only: &[usize], at: i64) -> (Option<Vec<usize>>, Vec<Wait>) {
+    pub(super) fn route(&self, alert: &ModelAlert, only: &[usize], at: i64) -> (Option<Vec<usize>>, Vec<Wait>) {
         let ModelAlert { rule, device, severity, .. } = *alert;
         let first = |is_over: &dyn Fn(i64) -> bool| (at..).find(|minute| is_over(*minute)).unwrap();
         if self.is_muted_at(rule, device, at) {
@@ -87,6 +88,14 @@ impl NaiveEngine<'_> {
         told.dedup();
         let is_told = !told.is_empty() || matching.is_empty();
         (is_told.then_some(told), later)
+    }
+
+    /// As [`Self::route`] now, for an alert that is not resolved: a snooze suppresses it too.
+    fn route_alert(&self, alert: &ModelAlert, only: &[usize]) -> (Option<Vec<usize>>, Vec<Wait>) {
+        match self.snoozed_until(alert) {
+            Some(until) => (None, vec![Wait { reason: Reason::Snooze, until, only: only.to_vec() }]),
+            None => self.route(alert, only, self.now),
+        }
     }
 
     fn suppress(&mut self, alert: &ModelAlert, waits: Vec<Wait>, life: &LifeOf) {
@@ -125,7 +134,11 @@ impl NaiveEngine<'_> {
         let mut told_since = Vec::new();
         let mut resolved = Vec::new();
         for Suppressed { alert, resolved_at, is_notice, life, wait: Wait { reason, until, only } } in ended {
-            let (told, later) = self.route(&alert, &only, self.now);
+            let (told, later) = match resolved_at {
+                Some(_) => self.route(&alert, &only, self.now),
+                None => self.route_alert(&alert, &only),
+            };
+            self.note(reason == Reason::Snooze && told.is_some(), Feature::ReleasedBySnooze);
             self.note(told.is_some() && !later.is_empty(), Feature::PartlyOffDuty);
             self.note(reason == Reason::Mute, Feature::ReleasedByMute);
             self.note(reason == Reason::Duty && told.is_some(), Feature::ReleasedByDuty);
@@ -247,7 +260,7 @@ impl NaiveEngine<'_> {
         let mut messages: BTreeMap<Vec<usize>, Vec<(ModelAlert, Vec<Wait>)>> = BTreeMap::new();
         let mut is_outside = false;
         for alert in raised {
-            let (told, later) = self.route(&alert, &[], self.now);
+            let (told, later) = self.route_alert(&alert, &[]);
             match told {
                 Some(to) => messages.entry(to).or_default().push((alert, later)),
                 None => {
@@ -349,9 +362,14 @@ impl NaiveEngine<'_> {
         }
     }
 
-    /// Resolves suppressed alerts of counts and sums that a cleaning ends.
-    pub(super) fn clean_suppressed(&mut self, cleaned: i64) {
+    /// Resolves suppressed alerts of counts and sums that a cleaning ends, or an answer to an alert of this rule and device.
+    pub(super) fn clean_suppressed(&mut self, cleaned: i64, only: Option<(usize, usize)>) {
         for mut suppressed in std::mem::take(&mut self.suppressed) {
+            let ModelAlert { rule, device, .. } = suppressed.alert;
+            if only.is_some_and(|only| only != (rule, device)) {
+                self.suppressed.push(suppressed);
+                continue;
+            }
             let is_counted = !matches!(self.rule(&suppressed.alert).kind, Kind::Threshold | Kind::Silence);
             if is_counted && suppressed.alert.at <= cleaned {
                 if suppressed.wait.reason != Reason::Block {
@@ -389,18 +407,31 @@ impl NaiveEngine<'_> {
         ends.max()
     }
 
+    /// Skips a reminder that is due, because people were told in another way.
+    pub(super) fn skip_reminder(&mut self, rule: usize, device: usize) {
+        for reminder in &mut self.reminder {
+            let every = self.world.rules[rule].reminder;
+            if (reminder.alert.rule, reminder.alert.device) == (rule, device) && reminder.next <= self.now {
+                let next = reminder.next + every.unwrap();
+                reminder.next = if next > self.now { next } else { self.now + every.unwrap() };
+            }
+        }
+    }
+
     /// Sends due reminders when somebody can be told, without missed ones. An alert that nobody was told about has none. Reminders
     /// end if the device sends nothing.
     pub(super) fn reminders(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for mut reminder in std::mem::take(&mut self.reminder) {
             let ModelAlert { rule, device, .. } = reminder.alert;
+            let held = self.open_lives(rule, device).map(ModelLife::held_until).max();
+            self.note(held.is_some_and(|held| held > self.now && reminder.next <= self.now), Feature::ReminderHeld);
             let is_announced = self.announced.get(&(rule, device)) == Some(&reminder.alert);
             let first = |at| match self.route(&reminder.alert, &[], at) {
                 (Some(_), _) => at,
                 (None, later) => later.iter().map(|wait| wait.until).min().unwrap(),
             };
-            let due = first(reminder.next);
+            let due = first(reminder.next.max(held.unwrap_or(i64::MIN)));
             if due > self.now || !is_announced {
                 self.reminder.push(reminder);
                 continue;

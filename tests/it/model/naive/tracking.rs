@@ -41,11 +41,15 @@ impl NaiveEngine<'_> {
         self.threshold(rule, device).fired_at
     }
 
-    /// The facts for a device: its readings and the cleanings.
-    fn facts_for(&self, device: usize) -> impl Iterator<Item = (bool, &Fact)> {
+    /// The facts for a rule and a device: its readings, the cleanings, and the answers to its alerts.
+    fn facts_for<'f>(&'f self, rule: &'f RuleSpec, device: usize) -> impl Iterator<Item = (bool, &'f Fact)> {
         let last = self.facts.len() - 1;
         let facts = self.facts.iter().enumerate();
-        let is_its = move |fact: &Fact| !matches!(fact, Fact::Reading(reading, _) if reading.device != device);
+        let is_its = move |fact: &Fact| match fact {
+            Fact::Reading(reading, _) => reading.device == device,
+            Fact::Cleaned(_) => true,
+            Fact::Answered { rule: of, device: by, .. } => (of, *by) == (&rule.id, device),
+        };
         facts.filter(move |(_, fact)| is_its(fact)).map(move |(index, fact)| (index == last, fact))
     }
 
@@ -57,10 +61,18 @@ impl NaiveEngine<'_> {
         // Both of them before the last reading that ended a breach.
         let mut ended: (Vec<i64>, Option<Severity>) = Default::default();
         let mut cleaned = i64::MIN;
-        for (is_last, fact) in self.facts_for(device) {
+        // When people were done with its last alert, if nothing has changed since.
+        let mut answered = None;
+        for (is_last, fact) in self.facts_for(rule, device) {
             outcome = RuleOutcome::default();
             let before = (changed, worst, breach.clone());
             match fact {
+                Fact::Answered { at, .. } => {
+                    if changed.is_some_and(|changed| changed <= *at) {
+                        outcome.is_resolved = worst.is_some();
+                        (breach, worst, changed, answered) = (Vec::new(), None, Some(*at), Some(*at));
+                    }
+                }
                 Fact::Cleaned(at) => {
                     cleaned = cleaned.max(*at);
                     if changed.is_some_and(|changed| changed <= *at) {
@@ -69,7 +81,8 @@ impl NaiveEngine<'_> {
                     }
                 }
                 Fact::Reading(reading, at) => {
-                    let is_late = changed.is_some_and(|changed| *at < changed) || *at <= cleaned;
+                    let is_answered = answered == Some(*at) && changed == answered;
+                    let is_late = changed.is_some_and(|changed| *at < changed) || *at <= cleaned || is_answered;
                     let at_once = changed == Some(*at);
                     let result = rule.compare(device, reading);
                     outcome.is_clear = *at > cleaned && result == TestResult::Clear;
@@ -122,9 +135,9 @@ impl NaiveEngine<'_> {
     fn count(&self, rule: &RuleSpec, device: usize) -> RuleOutcome {
         let mut outcome = RuleOutcome::default();
         let mut occurrences = Occurrences::default();
-        for (is_last, fact) in self.facts_for(device) {
+        for (is_last, fact) in self.facts_for(rule, device) {
             match fact {
-                Fact::Cleaned(at) => occurrences.cleaned(*at),
+                Fact::Cleaned(at) | Fact::Answered { at, .. } => occurrences.cleaned(*at),
                 Fact::Reading(reading, at) => {
                     let TestResult::Breached(severity) = rule.compare(device, reading) else { continue };
                     let counted = occurrences.count(*at, rule.count, rule.within);
@@ -142,11 +155,16 @@ impl NaiveEngine<'_> {
     fn reasons(&self, rule: &RuleSpec, device: usize) -> RuleOutcome {
         let mut outcome = RuleOutcome::default();
         let mut named: Vec<(String, Occurrences)> = Vec::new();
-        for (is_last, fact) in self.facts_for(device) {
+        for (is_last, fact) in self.facts_for(rule, device) {
             match fact {
                 Fact::Cleaned(at) => {
                     // Also for reasons without an occurrence yet.
                     for reason in ["", "Smell", "Wet"] {
+                        occurrences_of(&mut named, reason).cleaned(*at);
+                    }
+                }
+                Fact::Answered { reasons, at, .. } => {
+                    for reason in reasons {
                         occurrences_of(&mut named, reason).cleaned(*at);
                     }
                 }
@@ -182,13 +200,17 @@ impl NaiveEngine<'_> {
         // The values of the sum. Values before `restarted` do not count.
         let mut sum: Vec<(i64, f64)> = Vec::new();
         let (mut restarted, mut cleaned) = (i64::MIN, i64::MIN);
-        for (is_last, fact) in self.facts_for(device) {
+        for (is_last, fact) in self.facts_for(rule, device) {
             match fact {
                 Fact::Cleaned(at) => {
                     cleaned = cleaned.max(*at);
                     let counted = sum.len();
                     sum.retain(|(when, _)| *when > cleaned);
                     outcome.has_removed_part = is_last && !sum.is_empty() && sum.len() < counted;
+                }
+                Fact::Answered { at, .. } => {
+                    sum.retain(|(when, _)| when > at);
+                    restarted = restarted.max(*at);
                 }
                 Fact::Reading(reading, at) => {
                     let Some(value) = reading.plausible(rule.ty, test.metric).filter(|value| *value > 0) else {

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::breach::Comparison;
-use smartclean_push::domain::response::{Response, ResponseSource};
+use smartclean_push::domain::response::{Hold, Response, ResponseSource};
 use smartclean_push::domain::rules::names::{Named, Names};
 use smartclean_push::domain::rules::{
-    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, Links, MentionKind, Mute, Position, Rule,
-    RuleSet, Scope, Setting, Settings, Test, WeeklyHours,
+    AlertSelection, Audience, Block, Condition, Days, EscalationStep, Join, Kind, Level, Links, MentionKind, Mute,
+    Position, Rule, RuleSet, Scope, Setting, Settings, Test, WeeklyHours,
 };
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::time::LocalZone;
@@ -82,6 +82,8 @@ pub(crate) struct RuleSpec {
     /// Minutes of the day.
     pub(crate) active: Option<(i64, i64)>,
     pub(crate) block: BlockSpec,
+    /// The steps of the escalation: minutes, and the number of the audience.
+    pub(crate) escalate: Vec<(i64, usize)>,
     /// An override for device 0: disabled, or another limit.
     pub(crate) part: Option<Part>,
 }
@@ -141,7 +143,7 @@ impl Event {
     pub(crate) fn readings(&self) -> &[Measured] {
         match &self.kind {
             EventKind::Push(readings) => readings,
-            EventKind::Sweep | EventKind::Responded(_) => &[],
+            EventKind::Sweep | EventKind::Responded(_) | EventKind::Answered(_) => &[],
         }
     }
 }
@@ -151,6 +153,7 @@ pub(crate) enum EventKind {
     Push(Vec<Measured>),
     Sweep,
     Responded(Responded),
+    Answered(Answered),
 }
 
 /// What people did, in minutes.
@@ -159,13 +162,25 @@ pub(crate) struct Responded {
     pub(crate) source: ResponseSource,
     pub(crate) started: Option<i64>,
     pub(crate) done: Option<i64>,
+    /// An answer to one alert: its begin and its end.
+    pub(crate) taken: Option<(i64, i64)>,
+    pub(crate) snoozed: Option<(i64, i64)>,
+}
+
+/// What people say about one of the open alerts, in the order of rules and devices.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) which: usize,
+    pub(crate) responded: Responded,
 }
 
 impl Responded {
     pub(crate) fn response(self) -> Response {
-        let Self { source, started, done } = self;
+        let Self { source, started, done, taken, snoozed } = self;
         let (started, done) = (started.map(timestamp), done.map(timestamp));
-        Response { started, done, ..Response::new("z", source) }
+        let [taken, snoozed] =
+            [taken, snoozed].map(|hold| hold.map(|(at, until)| Hold { at: timestamp(at), until: timestamp(until) }));
+        Response { started, done, taken, snoozed, ..Response::new("z", source) }
     }
 }
 
@@ -315,6 +330,11 @@ impl RuleSpec {
     }
 
     fn rule(&self) -> Rule {
+        let step = |(after, to): &(i64, usize)| EscalationStep {
+            after: minutes(*after),
+            to: format!("a{to}"),
+            position: somewhere(),
+        };
         let settings = Settings {
             severity: self.severity,
             condition: (self.kind != Kind::Silence).then(|| self.condition(usize::MAX)),
@@ -334,6 +354,7 @@ impl RuleSpec {
             carry: self.carry,
             after: (self.kind == Kind::Silence).then(|| minutes(self.after)),
             restart_at: self.restart_at.map(time_of_day),
+            escalate: self.escalate.iter().map(step).collect(),
             ..Settings::default()
         };
         let only_first = Scope([(MentionKind::Device, vec!["d0".to_owned()])].into());

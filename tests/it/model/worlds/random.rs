@@ -12,8 +12,8 @@ use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 
 use super::{
-    AudienceSpec, BlockSpec, Device, Event, EventKind, Measured, MuteSpec, Part, REGIONS, Responded, RuleSpec,
-    START_OF_DAY, Selected, TYPES, TestSpec, World,
+    Answered, AudienceSpec, BlockSpec, Device, Event, EventKind, Measured, MuteSpec, Part, REGIONS, Responded,
+    RuleSpec, START_OF_DAY, Selected, TYPES, TestSpec, World,
 };
 
 fn some_block() -> impl Strategy<Value = BlockSpec> {
@@ -166,6 +166,7 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
                 restart_at: restart_at.map(of_day),
                 active: (has_hours || is_eager).then(|| (of_day(hours.0), of_day(hours.0 + hours.1))),
                 block,
+                escalate: Vec::new(),
                 part,
             }
         },
@@ -195,6 +196,16 @@ enum Step {
     /// With the lags of begin and end.
     Responded(ResponseSource, Option<i64>, Option<i64>),
     RespondedAgain(Index),
+    /// Somebody takes or snoozes an alert for some minutes, or was done some minutes before.
+    Answered(usize, AnswerDraw),
+    AnsweredAgain(Index),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AnswerDraw {
+    Taken(i64),
+    Snoozed(i64),
+    Done(i64),
 }
 
 fn some_value() -> impl Strategy<Value = Option<u8>> {
@@ -233,8 +244,34 @@ fn some_response() -> impl Strategy<Value = Step> {
     prop_oneof![5 => new, 1 => any::<Index>().prop_map(Step::RespondedAgain)]
 }
 
+fn some_answer() -> impl Strategy<Value = Step> {
+    let answer = prop_oneof![
+        3 => (1..8i64).prop_map(AnswerDraw::Taken),
+        4 => (1..12i64).prop_map(AnswerDraw::Snoozed),
+        3 => prop_oneof![3 => Just(0i64), 1 => 1..4i64].prop_map(AnswerDraw::Done),
+    ];
+    let new = (0..6usize, answer).prop_map(|(which, answer)| Step::Answered(which, answer));
+    prop_oneof![8 => new, 1 => any::<Index>().prop_map(Step::AnsweredAgain)]
+}
+
+/// Up to two steps of each rule, to any of these audiences.
+fn some_escalations(rules: usize, audiences: usize) -> impl Strategy<Value = Vec<Vec<(i64, usize)>>> {
+    let step = (1..5i64, any::<Index>());
+    let steps = prop_oneof![1 => Just(Vec::new()), 1 => vec(step, 1..=2)].prop_map(move |steps| {
+        let mut after = 0;
+        let steps = steps.into_iter().filter(|_| audiences > 0);
+        let step = |(more, to): (i64, Index)| {
+            after += more;
+            (after, to.index(audiences))
+        };
+        steps.map(step).collect()
+    });
+    vec(steps, rules)
+}
+
 fn some_step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        3 => some_answer(),
         10 => some_reading().prop_map(|reading| Step::Push(vec![reading])),
         2 => vec(some_reading(), 2..4).prop_map(Step::Push),
         1 => some_readings_at_once().prop_map(Step::Push),
@@ -261,6 +298,13 @@ pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = 
                 let rules = (0..count).map(|n| some_rule(n, of_rules.clone())).collect::<Vec<_>>();
                 (rules, some_recipients(count, of_rules.clone()))
             });
+            let rules = rules.prop_flat_map(|(rules, (audiences, mutes))| {
+                some_escalations(rules.len(), audiences.len()).prop_map(move |escalations| {
+                    let rules = rules.iter().cloned().zip(escalations);
+                    let rules = rules.map(|(rule, escalate)| RuleSpec { escalate, ..rule });
+                    (rules.collect::<Vec<_>>(), (audiences.clone(), mutes.clone()))
+                })
+            });
             let gaps = prop_oneof![4 => Just(0i64), 8 => Just(1), 4 => 2..4i64, 2 => 4..8i64, 1 => 60..2400i64];
             let steps = vec((gaps, some_step()), 1..28);
             let is_swept = prop::bool::weighted(0.7);
@@ -274,7 +318,7 @@ pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = 
 
 fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<Event> {
     let (mut now, mut all): (i64, Vec<Measured>) = (0, Vec::new());
-    let (mut history, mut responses) = (Vec::new(), Vec::new());
+    let (mut history, mut responses, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for (gap, step) in steps {
         if is_swept {
             // Each minute, and sometimes in a pause.
@@ -288,8 +332,20 @@ fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<E
             Step::RespondedAgain(index) => EventKind::Responded(*index.get(&responses)),
             Step::Responded(source, started, done) => {
                 let (started, done) = (started.map(|lag| now - lag), done.map(|lag| now - lag));
-                responses.push(Responded { source, started, done });
-                EventKind::Responded(Responded { source, started, done })
+                responses.push(Responded { source, started, done, taken: None, snoozed: None });
+                EventKind::Responded(responses[responses.len() - 1])
+            }
+            Step::AnsweredAgain(_) if answers.is_empty() => EventKind::Sweep,
+            Step::AnsweredAgain(index) => EventKind::Answered(*index.get(&answers)),
+            Step::Answered(which, answer) => {
+                let (source, started) = (ResponseSource::Reported, None);
+                let (taken, snoozed, done) = match answer {
+                    AnswerDraw::Taken(length) => (Some((now, now + length)), None, None),
+                    AnswerDraw::Snoozed(length) => (None, Some((now, now + length)), None),
+                    AnswerDraw::Done(lag) => (None, None, Some(now - lag)),
+                };
+                answers.push(Answered { which, responded: Responded { source, started, done, taken, snoozed } });
+                EventKind::Answered(answers[answers.len() - 1])
             }
             Step::Push(draws) => {
                 let mut readings = Vec::new();

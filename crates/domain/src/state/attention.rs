@@ -1,0 +1,162 @@
+//! What needs attention in a zone: the summary that the board shows.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Channel, ZoneState};
+use crate::alert::is_zero;
+use crate::alert::life::AlertLife;
+
+/// Most alerts of a zone in its summary. The others are counted.
+const MOST_ALERTS: usize = 10;
+
+/// Attempts that can fail before a channel counts as in trouble. The first can be of a process that died, or one that is under way.
+const TOLERATED_ATTEMPTS: usize = 1;
+
+/// What needs attention in a zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attention {
+    /// The open alerts: the worst first, the oldest first of those.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub alerts: Vec<AlertLife>,
+    /// The number of further ones.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub more: usize,
+    /// The number of alerts of the zone that are suppressed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub suppressed: usize,
+    /// Messages that a channel has tried to send several times, by channel.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub unsent: BTreeMap<Channel, UnsentMessages>,
+}
+
+/// Messages that a channel does not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsentMessages {
+    /// Their number.
+    pub messages: usize,
+    /// When the first of them was created.
+    pub since: Timestamp,
+}
+
+impl UnsentMessages {
+    /// Adds others of the same channel.
+    pub fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.since = self.since.min(other.since);
+    }
+}
+
+impl Attention {
+    /// The summary of a zone; `None` if it has no open alert and no channel fails.
+    #[must_use]
+    pub fn of(state: &ZoneState) -> Option<Self> {
+        let mut alerts = state.lives.open().to_vec();
+        alerts.sort_by_cached_key(urgency);
+        let more = alerts.len().saturating_sub(MOST_ALERTS);
+        alerts.truncate(MOST_ALERTS);
+        let unsent = unsent(state);
+        let is_needed = !alerts.is_empty() || !unsent.is_empty();
+        is_needed.then(|| Self { alerts, more, suppressed: state.suppressed.alerts(), unsent })
+    }
+
+    /// A sort key: zones whose messages are not sent first, then the zone with the worst alert, then the one that waits for longest. Alerts
+    /// that people have dealt with are the least urgent.
+    #[must_use]
+    pub fn sort_key(&self) -> String {
+        if let Some(since) = self.unsent.values().map(|unsent| unsent.since).min() {
+            return format!("!/{}", seconds(since));
+        }
+        self.alerts.iter().map(urgency).min().map(sort_key).unwrap_or_default()
+    }
+}
+
+/// The messages of a zone that are not sent, by channel.
+fn unsent(state: &ZoneState) -> BTreeMap<Channel, UnsentMessages> {
+    let mut unsent: BTreeMap<Channel, UnsentMessages> = BTreeMap::new();
+    for entry in state.outbox.entries() {
+        for (channel, _) in entry.deliveries.iter().filter(|(_, delivery)| delivery.attempts > TOLERATED_ATTEMPTS) {
+            let one = UnsentMessages { messages: 1, since: entry.created };
+            unsent.entry(*channel).and_modify(|all| all.add(one)).or_insert(one);
+        }
+    }
+    unsent
+}
+
+/// How urgent an alert is: the most urgent is the lowest.
+fn urgency(life: &AlertLife) -> (bool, Reverse<u8>, Timestamp) {
+    let is_done = !life.done.is_empty() && life.contradiction.is_none();
+    (is_done, Reverse(life.severity as u8), life.raised)
+}
+
+/// Texts sort as the urgencies do.
+fn sort_key((is_done, Reverse(severity), raised): (bool, Reverse<u8>, Timestamp)) -> String {
+    format!("{}{}/{}", u8::from(is_done), u8::MAX - severity, seconds(raised))
+}
+
+/// A time as a text that sorts as it does.
+fn seconds(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Message;
+    use crate::alert::notice::Notice;
+    use crate::response::ResponseSource;
+    use crate::severity::Severity;
+    use crate::state::OutboxEntry;
+
+    fn life(severity: Severity, minute: i64) -> AlertLife {
+        let line = include_str!("../../../../tests/data/alert.json");
+        let life: AlertLife = serde_json::from_str(line).unwrap();
+        let raised = Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
+        AlertLife { severity, raised, at: raised, done: [].into(), contradiction: None, end: None, ..life }
+    }
+
+    fn key(alerts: &[AlertLife]) -> String {
+        Attention { alerts: alerts.to_vec(), ..Attention::default() }.sort_key()
+    }
+
+    #[test]
+    fn the_worst_zone_is_first_then_the_one_that_waits_for_longest() {
+        let done = |life: AlertLife| AlertLife { done: [(ResponseSource::Reported, life.raised)].into(), ..life };
+        let sorted = [
+            key(&[life(Severity::Low, 0), life(Severity::Critical, 9)]),
+            key(&[life(Severity::High, 1)]),
+            key(&[life(Severity::High, 2)]),
+            key(&[done(life(Severity::Critical, 0)), life(Severity::Low, 5)]),
+            key(&[done(life(Severity::Critical, 0))]),
+        ];
+        assert!(sorted.is_sorted() && sorted.windows(2).all(|pair| pair[0] != pair[1]), "{sorted:?}");
+    }
+
+    #[test]
+    fn messages_that_fail_again_need_attention_first() {
+        let at = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
+        let notice = |minute| Message::Notice(Notice::NothingArrives { since: at(minute) });
+        let mut state = ZoneState::default();
+        let messages = [3, 2].map(|minute| OutboxEntry::new(notice(minute), Vec::new(), at(minute)));
+        let ids = state.outbox.add(messages.to_vec(), &[Channel::Sns, Channel::Log]).into_iter().collect();
+        state.outbox.lease(Channel::Sns, &ids, at(4));
+        assert_eq!(Attention::of(&state), None, "the first attempt can be under way");
+        state.outbox.lease(Channel::Sns, &ids, at(6));
+        let attention = Attention::of(&state).unwrap();
+        assert_eq!(attention.unsent, [(Channel::Sns, UnsentMessages { messages: 2, since: at(2) })].into());
+        assert!(attention.sort_key() < key(&[life(Severity::Critical, 0)]));
+        state.outbox.remove(Channel::Sns, &ids);
+        assert_eq!(Attention::of(&state), None);
+    }
+
+    #[test]
+    fn a_contradicted_alert_is_as_urgent_as_before() {
+        let open = life(Severity::High, 1);
+        let line: AlertLife = serde_json::from_str(include_str!("../../../../tests/data/alert.json")).unwrap();
+        let contradicted = AlertLife { contradiction: line.contradiction, done: line.done, ..open.clone() };
+        assert_eq!(key(&[contradicted]), key(&[open]));
+    }
+}
