@@ -274,9 +274,11 @@ impl Ingest {
             let (count, index, request_id) = (batch.rejections.len(), part.index(), &request.request_id);
             tracing::warn!(batch = %id, %request_id, count, first_index = index, first_reason = reason, "items rejected");
         }
-        let (evaluated, ()) = tokio::join!(
-            self.evaluate(&push, prefetched, now, EVALUATION_TIMEOUT),
+        // Known before the messages of this push are sent.
+        let ((), evaluated) = tokio::join!(
+            biased;
             self.public_url.record(&*self.ports.state, request.url.as_ref()),
+            self.evaluate(&push, prefetched, now, EVALUATION_TIMEOUT),
         );
         match &evaluated.failure {
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "batch stored, evaluation postponed"),

@@ -12,14 +12,15 @@ use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, Tok
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
-use smartclean_push::ingest::SweepStats;
+use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::{RATE_LIMIT, take_sms, take_tokens};
+use smartclean_push::ingest::{RequestInfo, SweepStats};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::rendered::Rendered;
 
 use crate::support::memory::{MemoryPublisher, MemoryState};
-use crate::support::{TestApp, World, body, now, push_to, reading_with};
+use crate::support::{TestApp, World, body, now, push_to, reading_with, request_info};
 
 /// Number of pushes in a storm.
 const STORM: usize = 128;
@@ -333,19 +334,20 @@ async fn a_push_loads_the_rate_limit_only_if_it_has_messages() {
     let ingest = World::new().with_state(state.clone()).ingest();
     let calls = async |text: String| {
         *state.calls() = Calls::default();
-        push_to(&ingest, body(&[text]), now()).await.unwrap();
+        let request = RequestInfo { url: Some("https://push.example.com".parse().unwrap()), ..request_info(now()) };
+        ingest.push(body(&[text]).into(), Encoding::Identity, &request, now()).await.unwrap();
         *state.calls()
     };
     let soap = |percent: u32, second: i64| {
         let at = now() + SignedDuration::from_secs(second);
         reading_with("SS", &json!({ "p": percent }), &json!({ "unixT": at.as_millisecond() }))
     };
-    // The first push also stores the project of the zone and the time of arrival.
+    // The first push also stores the project of the zone, the time of arrival, and the URL.
     calls(soap(50, -60)).await;
     assert_eq!(calls(soap(49, -50)).await, Calls { loads: 1, ..Calls::default() });
     // The zone is loaded and committed twice: with the alert, and after the message is sent. So is the rate limit: for
-    // the token, and for the SMS.
-    assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 2, limit_loads: 2, limit_commits: 2 });
+    // the token, and for the SMS. The link is committed once.
+    assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 3, limit_loads: 2, limit_commits: 2 });
     let still_firing = calls(soap(2, -30)).await;
     assert_eq!((still_firing.limit_loads, still_firing.limit_commits), (0, 0));
 }

@@ -34,7 +34,7 @@ pub struct Rendered {
     pub email: String,
     /// The same email as an HTML page.
     pub html: HtmlEmail,
-    /// The text of an SMS, of one part.
+    /// The text of an SMS, of one part without its link.
     pub sms: String,
     /// The JSON text for programs: queues, functions, webhooks.
     pub json: String,
