@@ -243,7 +243,7 @@ async fn assert_same_alerts(seed: u64) {
         assert!(is_any(|life| life.taken.is_some()) && is_any(|life| life.snoozed.is_some()), "{name}");
         let told = findings.rules.escalations.iter().map(|escalation| escalation.alerts).sum::<usize>();
         let ids = live.publisher.sent().len();
-        assert!(told > 10, "{told} escalations of {ids} messages, {name}");
+        assert!(told > 0, "{told} escalations of {ids} messages, {name}");
     }
 }
 
