@@ -13,7 +13,7 @@ use smartclean_push::adapters::local::{FolderArchive, NewDataFolder};
 use smartclean_push::domain::alert::AlertId;
 use smartclean_push::domain::alert::life::{AlertLife, EndReason};
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::response::Response;
+use smartclean_push::domain::response::{Hold, Response, ResponseSource};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Lives, ZoneState};
 use smartclean_push::ingest::Replay;
@@ -32,18 +32,23 @@ fn next_minute(at: Timestamp) -> Timestamp {
 
 /// Returns the messages that live ingest sends, in sending order.
 pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Vec<Rendered> {
-    run_live(rules, pushes, &[]).await.publisher.sent()
+    run_live(rules, pushes, &[], false).await.publisher.sent()
 }
 
 /// Ingests each push at its time of receipt, with a sweep at every whole minute in between, and the cleanings that people report of
-/// zones. The last sweep, a day later, sends the suppressed alerts.
-async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)], cleanings: &[(Timestamp, &str)]) -> TestApp {
+/// zones. If `has_answers`, people answer an open alert after each fourth push. The last sweep, a day later, sends the suppressed alerts.
+async fn run_live(
+    rules: &RuleSet,
+    pushes: &[(Timestamp, Vec<u8>)],
+    cleanings: &[(Timestamp, &str)],
+    has_answers: bool,
+) -> TestApp {
     let app = TestApp::with_rules(rules.clone());
     let mut sweep = next_minute(pushes[0].0);
     let reported = cleanings.iter().map(|(at, zone)| (*at, Err(Response::reported(*zone, *at))));
     let mut events: Vec<_> = reported.chain(pushes.iter().map(|(at, body)| (*at, Ok(body.clone())))).collect();
     events.sort_by_key(|(received, _)| *received);
-    for (received, event) in events {
+    for (number, (received, event)) in events.into_iter().enumerate() {
         while sweep <= received {
             app.ingest().sweep(sweep).await.unwrap();
             sweep += minute();
@@ -53,9 +58,32 @@ async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)], cleanings: &
             Ok(body) => drop(push_to(app.ingest(), body, received).await),
             Err(cleaning) => drop(app.ingest().respond(&[(received, &cleaning)], received).await.unwrap()),
         }
+        let now = received + SignedDuration::from_millis(500);
+        if let Some(answer) = answer(&app, number / 4, now).filter(|_| has_answers && number % 4 == 0) {
+            app.ingest().respond(&[(now, &answer)], now).await.unwrap();
+        }
     }
     app.ingest().sweep(a_day_after(pushes)).await.unwrap();
     app
+}
+
+/// An answer to one of the open alerts: somebody takes it, snoozes it, or is done.
+fn answer(app: &TestApp, number: usize, now: Timestamp) -> Option<Response> {
+    let lives = lives(app);
+    let open: Vec<&AlertLife> = lives.values().flat_map(Lives::open).collect();
+    let life = *open.get((number * 7) % open.len().max(1))?;
+    let hold = |minutes: i64| Some(Hold { at: now, until: now + SignedDuration::from_mins(minutes) });
+    let response = Response {
+        project: life.location.project.clone(),
+        alert: Some(life.alert),
+        by: Some("A".to_owned()),
+        ..Response::new(life.location.zone.as_ref().unwrap_or(&life.device).as_str(), ResponseSource::Reported)
+    };
+    Some(match number % 3 {
+        0 => Response { taken: hold(30), ..response },
+        1 => Response { snoozed: hold(45), ..response },
+        _ => Response { done: Some(now), ..response },
+    })
 }
 
 fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
@@ -152,10 +180,21 @@ below = 60
 active = "08:00-20:00"
 reminder = "2h"
 resolved = true
+escalate = [{ after = "15m", to = "boss" }, { after = "1h", to = "owner" }]
 [[rule]]
 id = "silent"
+escalate = { after = "30m", to = "boss" }
 after = "40m"
 active = "06:00-22:00"
+[[audience]]
+id = "team"
+[[audience]]
+id = "boss"
+severity = "critical"
+on_duty = "07:00-19:00"
+[[audience]]
+id = "owner"
+severity = "critical"
 "#;
 
 /// Compares live, replay and backtest from an afternoon to the next day's noon, so that active hours end and begin.
@@ -180,7 +219,7 @@ async fn assert_same_alerts(seed: u64) {
             (pushes[number * 7].0 + SignedDuration::from_secs(1), zones[number * number % zones.len()].as_str())
         };
         let cleanings: Vec<_> = (1..pushes.len() / 7).map(cleaning).collect();
-        let live = run_live(&rules, &pushes, &cleanings).await;
+        let live = run_live(&rules, &pushes, &cleanings, true).await;
         assert!(live.alert_ids().len() > 100, "only {} alerts", live.alert_ids().len());
         let folder = tempfile::tempdir().unwrap();
         let archive = store(folder.path(), &all, &live);
@@ -200,6 +239,11 @@ async fn assert_same_alerts(seed: u64) {
         let ended = archived.values().filter(|(_, ended)| ended.is_some()).count();
         assert!(ended > 50 && archived.len() > ended, "{ended} of {} ended", archived.len());
         assert_eq!(found, archived, "backtest, {name}");
+        let is_any = |has: fn(&AlertLife) -> bool| findings.rules.lives.iter().any(has);
+        assert!(is_any(|life| life.taken.is_some()) && is_any(|life| life.snoozed.is_some()), "{name}");
+        let told = findings.rules.escalations.iter().map(|escalation| escalation.alerts).sum::<usize>();
+        let ids = live.publisher.sent().len();
+        assert!(told > 0, "{told} escalations of {ids} messages, {name}");
     }
 }
 
@@ -257,7 +301,7 @@ async fn alerts_with_cleanings(
     pushes: &[(Timestamp, Vec<u8>)],
     cleanings: &[(Timestamp, &str)],
 ) -> (BTreeSet<String>, Findings) {
-    let live = run_live(rules, pushes, cleanings).await;
+    let live = run_live(rules, pushes, cleanings, false).await;
     let folder = tempfile::tempdir().unwrap();
     let archive = store(folder.path(), pushes, &live);
     let replayed = replayed(rules, &archive, a_day_after(pushes)).await;

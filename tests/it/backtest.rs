@@ -321,6 +321,32 @@ async fn reported_cleanings_count_in_the_selected_period_and_zones() {
 }
 
 #[tokio::test]
+async fn a_backtest_counts_whom_escalations_would_have_told() {
+    let rules = "[[rule]]\nid = \"soap-low\"\nescalate = [{ after = \"15m\", to = \"boss\" }, { after = \"2h\", to = \"owner\" }]\n\
+                 [[audience]]\nid = \"day\"\n[[audience]]\nid = \"boss\"\nseverity = \"critical\"\n\
+                 [[audience]]\nid = \"owner\"\nseverity = \"critical\"\n";
+    let soap = |zone: &str, minute: f64, left: i64| reading("SS", zone, zone, minute, &json!({ "p": left }));
+    let begun = (start() + minutes(10)).as_second();
+    let begun = json!({ "RoutingKey": "matrix.p", "UnixTimeInt": begun, "Meta": { "Zone": "c", "AStart": begun } });
+    // Nobody answers in the first two zones, people begin in the third one, and the fourth one is over in time.
+    let mut history = vec![(10, begun.to_string()), (14, soap("d", 14.0, 60)), (130, soap("b", 130.0, 60))];
+    history.extend(["a", "b", "c", "d"].map(|zone| (0, soap(zone, 0.0, 4))));
+    history.extend([(40, soap("a", 40.0, 60)), (200, soap("a", 200.0, 60))]);
+    history.sort_by_key(|(minute, _)| *minute);
+    let found = run_backtest(&stored(&history).await, &trial(rules));
+    let words: Vec<_> = found.rules.escalations_in_words().collect();
+    let once = "escalation after 2 h would have told owner once";
+    assert_eq!(words, ["escalation after 15 min would have told boss 2 times", once]);
+    let page = analysis::report::page(&found, start());
+    assert!(page.contains(&format!("An {once}.")), "{page}");
+    let never = rules.replace("2h", "3h");
+    let found = run_backtest(&stored(&history).await, &trial(&never));
+    assert_eq!(found.rules.escalations[1].alerts, 0);
+    let json = serde_json::to_value(&found.rules.escalations).unwrap();
+    assert_eq!(json[0], json!({ "after": "PT15M", "to": "boss", "alerts": 2 }));
+}
+
+#[tokio::test]
 async fn duplicates_are_evaluated_once_and_stale_readings_raise_no_alert() {
     let mut live = Live::new("");
     let smell = reading("ODRDTR_BATT_V1", "nose", "washroom", 0.0, &json!({ "amm": 270 }));

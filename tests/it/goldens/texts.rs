@@ -1,10 +1,12 @@
 //! Goldens of the texts of one alert: each kind of message, language and protocol.
 
 use jiff::{SignedDuration, Timestamp};
+use smartclean_push::domain::alert::life::Claim;
 use smartclean_push::domain::alert::notice::Notice;
 use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::response::Hold;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::notify::gsm7::is_one_part;
@@ -58,10 +60,17 @@ fn one_alert_has_the_recorded_texts_in_every_language_and_protocol() {
     let alert = alert(&rules);
     let later = alert.at + SignedDuration::from_mins(45);
     let suppressed = SuppressedAlert { alert: alert.clone(), resolved_at: Some(later) };
+    let hold = Hold { at: alert.at + SignedDuration::from_mins(10), until: later };
+    let taken = Some(Claim { hold, by: "Team A".to_owned() });
     let boxed = || Box::new(alert.clone());
     let messages = [
         ("firing", Message::Firing { alerts: vec![alert.clone()], blocked: 2 }),
         ("reminder", Message::Reminder { alert: boxed(), at: later, unheard_since: None }),
+        ("escalated", Message::Escalated { alert: boxed(), at: later, step: 0, raised: alert.at, taken: None }),
+        (
+            "escalated after it was taken",
+            Message::Escalated { alert: boxed(), at: later, step: 1, raised: alert.at, taken },
+        ),
         ("resolved", Message::Resolved { alert: boxed(), at: later }),
         ("suppressed", Message::Suppressed { reason: SuppressionReason::Block, alerts: vec![suppressed], more: 3 }),
         ("notice", Message::Notice(Notice::NothingArrives { since: later })),
@@ -69,7 +78,7 @@ fn one_alert_has_the_recorded_texts_in_every_language_and_protocol() {
     let texts = ["en", "zh-Hans"].map(|language| {
         let renderer = Renderer::new(&rules, language);
         let mut texts: String = messages.iter().map(|(name, message)| text(name, &renderer.render(message))).collect();
-        texts += &text("digest", &renderer.digest(&[&messages[0].1, &messages[2].1]));
+        texts += &text("digest", &renderer.digest(&[&messages[0].1, &messages[2].1, &messages[4].1]));
         (format!("golden/texts/{language}.txt"), texts)
     });
     compare(texts);

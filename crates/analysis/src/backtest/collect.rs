@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::bins::Bins;
 use super::device::{HistoryDevice, HistoryMetric, PRECISION};
 use super::difference::difference;
-use super::findings::{AlertFact, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Series};
+use super::findings::{
+    AlertFact, Distribution, EscalationCount, Findings, ReadingCounts, RuleLimit, RuleResults, Series,
+};
 use super::trial_rules::TrialRules;
 use super::zone::{HistoryCounts, HistoryZone};
+use domain::alert::life::AlertLife;
+use domain::rules::{Rule, RuleSet};
 
 /// Most periods of a series, so that a chart can show them.
 const MAX_PERIODS: i64 = 240;
@@ -49,7 +53,8 @@ pub(super) fn findings(
         }
         devices.extend(zone.devices.all);
     }
-    for results in &mut results {
+    for (results, TrialRules { rules, .. }) in results.iter_mut().zip(rules) {
+        results.escalations = escalations(&results.lives, rules);
         results.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
         results.lives.sort_by_key(|life| life.alert);
         results.avoidable = results.alerts.iter().filter(|alert| alert.avoidable).count() as u64;
@@ -69,6 +74,22 @@ pub(super) fn findings(
         responses: responses.into_iter().collect(),
         devices: devices.into_iter().map(|device| device.findings(minutes / MAX_PERIODS)).collect(),
     }
+}
+
+/// How often each step of the escalations told whom.
+fn escalations(lives: &[AlertLife], rules: &RuleSet) -> Vec<EscalationCount> {
+    let steps = rules.rules.iter().flat_map(Rule::steps);
+    let mut counts: BTreeMap<(SignedDuration, String), usize> =
+        steps.map(|step| ((step.after, step.to.clone()), 0)).collect();
+    for life in lives {
+        let Some(settings) = rules.settings_of(life) else { continue };
+        for (step, escalation) in settings.escalate.iter().zip(&life.escalated) {
+            for to in &escalation.to {
+                *counts.entry((step.after, to.clone())).or_default() += 1;
+            }
+        }
+    }
+    counts.into_iter().map(|((after, to), alerts)| EscalationCount { after, to, alerts }).collect()
 }
 
 /// The distribution of each metric with a limit for single values.

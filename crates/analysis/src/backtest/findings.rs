@@ -200,8 +200,31 @@ pub struct RuleResults {
     /// The lives of alerts that people were told about, in order of their ids. At the end of the history, open ones stay open.
     #[serde(skip)]
     pub lives: Vec<AlertLife>,
+    /// How often each step of the escalations would have told whom, in the order of the times. A step that nobody was told by has 0.
+    pub escalations: Vec<EscalationCount>,
     /// Alerts that an earlier report of a cleaning [would have avoided](AlertFact::avoidable).
     pub avoidable: u64,
+}
+
+/// How often an escalation would have told an audience.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EscalationCount {
+    /// The time of the step, after an alert was raised.
+    pub after: SignedDuration,
+    /// The id of the audience.
+    pub to: String,
+    /// The number of alerts.
+    pub alerts: usize,
+}
+
+impl RuleResults {
+    /// The escalations in words: "escalation after 15 min would have told supervisor 7 times".
+    pub fn escalations_in_words(&self) -> impl Iterator<Item = String> {
+        self.escalations.iter().map(|EscalationCount { after, to, alerts }| {
+            let times = if *alerts == 1 { "once".to_owned() } else { format!("{} times", count(*alerts)) };
+            format!("escalation after {} would have told {to} {times}", notify::duration(*after))
+        })
+    }
 }
 
 /// An alert.

@@ -83,5 +83,6 @@ fn sentences(findings: &Findings) -> Markup {
             "An earlier message of a cleaning would have avoided or put off " (count(rules.avoidable)) " of "
             (plural(rules.alerts.len(), "alert")) "."
         } }
+        @for escalation in rules.escalations_in_words() { p { (name(&format!("An {escalation}."))) } }
     }
 }

@@ -46,7 +46,7 @@ fn heading(findings: &Findings, span: Span) -> String {
         length(span),
         notes(findings),
     );
-    for RuleResults { name, alerts, messages, avoidable, .. } in findings.results() {
+    for results @ RuleResults { name, alerts, messages, avoidable, .. } in findings.results() {
         let blocked = alerts.iter().filter(|alert| alert.blocked).count();
         let (all, blocked, messages) = (count(alerts.len()), count(blocked), count(*messages));
         let _ = writeln!(
@@ -58,6 +58,7 @@ fn heading(findings: &Findings, span: Span) -> String {
             let _ =
                 writeln!(text, "  {avoidable} would have been avoided or put off by an earlier message of a cleaning");
         }
+        text.extend(results.escalations_in_words().map(|escalation| format!("  {escalation}\n")));
     }
     text
 }

@@ -301,3 +301,48 @@ fn a_conflict_with_a_built_in_rule_is_reported_at_the_override() {
     let locations: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.position.to_string()).collect();
     assert_eq!(locations, ["rules.toml:3:6"], "{diagnostics:#?}");
 }
+
+#[test]
+fn an_escalation_has_at_most_five_steps_in_the_order_of_time_to_known_audiences() {
+    let audiences = "[[audience]]\nid = \"day\"\n[[audience]]\nid = \"boss\"\nseverity = \"high\"\n";
+    let with = |steps: &str| format!("[[rule]]\nid = \"soap-low\"\nescalate = {steps}\n{audiences}");
+    let step = |minute: usize, to: &str| format!("{{ after = \"{minute}m\", to = \"{to}\" }}");
+    let steps =
+        |count: usize| format!("[{}]", (1..=count).map(|minute| step(minute, "boss")).collect::<Vec<_>>().join(", "));
+    check([
+        (with(&steps(5)), with(&steps(6)), "at most 5 steps, not 6"),
+        (with(&steps(1)), with(&format!("[{}, {}]", step(2, "boss"), step(2, "day"))), "not later than the one before"),
+        (with("[]"), with(&step(1, "bos")), "no audience has the id `bos`; did you mean `boss`?"),
+        (with(&step(1, "day")), with("{ to = \"day\" }"), "needs `after`"),
+        (with(&step(1, "day")), with("{ after = \"1m\" }"), "needs `to`"),
+        (with(&step(1, "day")), with("{ after = \"1m\", to = \"day\", by = \"sms\" }"), "has no `by`"),
+        (with(&step(1, "day")), with("\"day\""), "is a step of an escalation, in braces"),
+    ]);
+    let part = |to: &str| {
+        format!(
+            "{}[[rule.override]]\nzones = \"z\"\nescalate = {}\n{audiences}",
+            with("[]").replace(audiences, ""),
+            step(1, to)
+        )
+    };
+    check([(part("day"), part("night"), "no audience has the id `night`")]);
+    let alone = |audiences: &str| format!("[[rule]]\nid = \"soap-low\"\nescalate = {}\n{audiences}", step(1, "boss"));
+    check([(alone(audiences), alone(""), "add [[audience]] with id = \"boss\"")]);
+    // An audience without any alert of its own is one that an escalation names.
+    let none = "[[audience]]\nid = \"boss\"\nrules = \"soap-low\"\nseverity = \"critical\"\n";
+    check([(alone(none), none.to_owned(), "no rule raises an alert for the audience `boss`")]);
+}
+
+#[test]
+fn an_acknowledgement_is_worth_half_an_hour_or_what_the_rule_says() {
+    let ack_for = |more: &str| {
+        let rules = RuleSet::parse("r", &format!("[[rule]]\nid = \"soap-low\"\n{more}")).unwrap();
+        rules.rule("soap-low").unwrap().settings.ack_for.as_mins()
+    };
+    assert_eq!((ack_for(""), ack_for("ack_for = \"5m\"\n")), (30, 5));
+    check([(
+        new(&format!("{LOW}ack_for = \"1h\"\n")),
+        new(&format!("{LOW}ack_for = \"0m\"\n")),
+        "`ack_for` is a time",
+    )]);
+}

@@ -326,7 +326,7 @@ impl Rule {
     }
 
     /// The steps of its escalations, with those of its overrides.
-    fn steps(&self) -> impl Iterator<Item = &EscalationStep> {
+    pub fn steps(&self) -> impl Iterator<Item = &EscalationStep> {
         let overridden = self.overrides.iter().flat_map(|(_, settings)| settings).filter_map(|setting| match setting {
             Setting::Escalate(steps) => Some(steps),
             _ => None,
