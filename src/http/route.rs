@@ -57,14 +57,12 @@ impl<'p> PageRoute<'p> {
         if path.is_empty() {
             return Some(Self::Board);
         }
-        let (kind, last) = path.strip_prefix('/')?.split_once('/')?;
-        if last.is_empty() || last.contains('/') {
-            return None;
-        }
+        // API Gateway decodes paths, so that the id of a zone can contain a slash.
+        let (kind, rest) = path.strip_prefix('/')?.split_once('/')?;
         match kind {
-            "a" => Some(Self::Link { token: last }),
-            "i" => Some(Self::Invitation { token: last }),
-            "z" => Some(Self::Door { zone: decoded(last), project: query(parts, "project") }),
+            "a" => Some(Self::Link { token: rest }),
+            "i" => Some(Self::Invitation { token: rest }),
+            "z" => Some(Self::Door { zone: decoded(rest), project: query(parts, "project") }),
             _ => None,
         }
     }

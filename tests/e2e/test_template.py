@@ -100,7 +100,7 @@ FUNCTIONS = [
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
     # A page neither sweeps nor accepts rules.
-    Function("BoardFunction", "impl BoardConfig", ["dynamodb.rs", "rules.rs"], LOGS | {"s3:ListBucket"}, {"dynamodb:Query", "s3:PutObject"}),
+    Function("BoardFunction", "impl BoardConfig", ["dynamodb.rs", "rules.rs"], LOGS | {"s3:ListBucket"}, {"s3:PutObject"}),
     Function("CompactFunction", "fn raw_bucket_from.*?", ["archive.rs"], LOGS),
 ]
 
@@ -258,16 +258,17 @@ def test_every_route_may_invoke_its_function(template):
     source["Fn::Sub"] = source["Fn::Sub"].replace("/*", "/*/$default")
     assert list(routes_without_permission(template)) == ["POST/push/jwt"]
     del template["Resources"]["BoardMayInvoke"]
-    assert list(routes_without_permission(template)) == ["POST/push/jwt", "X-AMAZON-APIGATEWAY-ANY-METHOD/board/{path+}"]
+    assert list(routes_without_permission(template)) == [
+        "POST/push/jwt", "X-AMAZON-APIGATEWAY-ANY-METHOD/board", "X-AMAZON-APIGATEWAY-ANY-METHOD/board/{path+}",
+    ]
 
 
 def test_pages_can_neither_take_the_requests_of_pushes_nor_raise_their_alarm(template):
     api = template["Resources"]["PushApi"]["Properties"]
-    (path,) = (path for path in api["DefinitionBody"]["paths"] if path.startswith("/board"))
-    assert list(api["RouteSettings"]) == [f"ANY {path}"]
-    assert api["RouteSettings"][f"ANY {path}"] == {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40}
+    paths = [path for path in api["DefinitionBody"]["paths"] if path.startswith("/board")]
+    assert api["RouteSettings"] == {f"ANY {path}": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40} for path in paths}
     pattern = template["Resources"]["NotAccepted"]["Properties"]["FilterPattern"]
-    assert pattern.startswith('{ $.route != "ANY /board/*" && (') and pattern.endswith(") }")
+    assert pattern.startswith('{ $.route != "ANY /board*" && (') and pattern.endswith(") }")
     # The field that the pattern reads, and no path: the path of a page has the token of a link.
     log_format = api["AccessLogSettings"]["Format"]
     assert '"route":"$context.routeKey"' in log_format
@@ -281,6 +282,7 @@ def test_role_of_pages_reaches_the_table_the_rules_and_its_log_only(template):
     assert services == {"logs", "dynamodb", "s3", "kms", "xray"}
     assert {action for action in allowed if action.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
     assert allowed["s3:GetObject"] == str({"Fn::Sub": "${RawBucket.Arn}/config/*"})
+    assert allowed.pop("dynamodb:Query") == str({"Fn::Sub": "${StateTable.Arn}/index/attention"})
     assert all("index" not in resource for resource in allowed.values())
 
 
@@ -311,6 +313,7 @@ def test_every_url_for_the_vendor_uses_the_custom_domain(template):
     urls = {name: output["Value"]["Fn::Sub"] for name, output in template["Outputs"].items() if name.endswith("Url") and name != "DashboardUrl"}
     assert {name: value[0] for name, value in urls.items()} == {
         "PushUrl": "https://${Host}/push",
+        "BoardUrl": "https://${Host}/board",
         "TokenUrl": "https://${Host}/oauth2/token",
         "EventHubUrl": "https://${Host}/push/messages",
         "JwtPushUrl": "https://${Host}/push/jwt",

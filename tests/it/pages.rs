@@ -4,6 +4,7 @@ mod board;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::memory::{MemoryDocument, MemoryState};
-use crate::support::{World, body, push_to, reading_with};
+use crate::support::{PASSWORD, Server, USERNAME, World, basic, body, eventually, push_to, reading_with, serve};
 
 const RULES: &str = "block = \"none\"\n[[zone]]\nid = \"zone\"\nname = \"Level 2 <Washroom>\"\nfloor = \"2\"\n\
                      [[rule]]\nid = \"soap-low\"\naction = \"Refill the soap\"\n";
@@ -45,31 +46,40 @@ struct Pages {
     app: Arc<App>,
     board: Board,
     state: MemoryState,
+    loses_answer: Arc<AtomicBool>,
     authority: String,
     now: Timestamp,
 }
 
 /// A store that takes a moment to answer, so that two requests at once read the same version.
-struct SlowState(MemoryState);
+struct SlowState {
+    state: MemoryState,
+    /// Whether its answer to the next write is lost.
+    loses_answer: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl StateStore for SlowState {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
-        let loaded = self.0.load(keys).await;
+        let loaded = self.state.load(keys).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
         loaded
     }
 
     async fn commit(&self, key: &str, version: u64, body: &str, index: IndexEntry) -> Result<Commit, UnavailableError> {
-        self.0.commit(key, version, body, index).await
+        let committed = self.state.commit(key, version, body, index).await;
+        if self.loses_answer.swap(false, Ordering::Relaxed) {
+            return Err(UnavailableError::new("the state store did not respond", "its answer was lost"));
+        }
+        committed
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
-        self.0.due(now, most).await
+        self.state.due(now, most).await
     }
 
     async fn attention(&self, most: usize) -> Result<Vec<AttentionEntry>, UnavailableError> {
-        self.0.attention(most).await
+        self.state.attention(most).await
     }
 }
 
@@ -98,8 +108,9 @@ impl Pages {
     /// The pages about one alert of each of these devices of one zone, by this name.
     async fn with_devices(host: Host, devices: &[&str], display: &str) -> Self {
         let rules = RuleSet::parse("rules.toml", RULES).unwrap();
-        let state = MemoryState::default();
-        let world = World::new().with_rules(rules.clone()).with_state(SlowState(state.clone()));
+        let (state, loses_answer) = (MemoryState::default(), Arc::new(AtomicBool::new(false)));
+        let slow = || SlowState { state: state.clone(), loses_answer: Arc::clone(&loses_answer) };
+        let world = World::new().with_rules(rules.clone()).with_state(slow());
         let app = Arc::new(world.app().with_pages());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = match host {
@@ -113,8 +124,8 @@ impl Pages {
             reading_with("SS", &json!({ "p": 4 }), &members)
         };
         push_to(app.ingest(), body(&devices.iter().map(reading).collect::<Vec<_>>()), now).await.unwrap();
-        let board = Board::new(Box::new(SlowState(state.clone())), Box::new(Arc::new(rules)));
-        Self { host, app, board, state, authority, now }
+        let board = Board::new(Box::new(slow()), Box::new(Arc::new(rules)));
+        Self { host, app, board, state, loses_answer, authority, now }
     }
 
     async fn new(host: Host) -> Self {
@@ -342,7 +353,7 @@ async fn of_two_people_at_once_one_has_the_alert_and_the_other_is_told_who() {
         let taken = &pages.lives()[0]["taken"];
         assert_eq!(taken["by"], winner);
         let time = |name: &str| taken[name].as_str().unwrap().parse::<Timestamp>().unwrap();
-        assert_eq!(time("until") - time("at"), SignedDuration::from_mins(30).try_into().unwrap());
+        assert_eq!(time("until").duration_since(time("at")), SignedDuration::from_mins(30));
         let page = pages.get(&link).await;
         assert!(page.body.contains(&format!("<strong><bdi>{winner}</bdi> has it</strong>")), "{}", page.body);
         assert!(!page.body.contains("I take it") && page.body.contains("Done"), "{}", page.body);
@@ -465,8 +476,12 @@ async fn an_invited_phone_answers_for_its_team() {
         let responses = state["lives"]["facts"]["responses"].as_array().unwrap();
         assert_eq!(responses.last().unwrap()["by"], "Team A");
 
-        let elsewhere = pages.post("/board/z/elsewhere", "action=clean").with_cookie(&token);
-        assert_eq!(pages.send(&elsewhere).await.status, 404);
+        for elsewhere in
+            ["/board/z/elsewhere", "/board/z/a/b", "/board/z/a%2Fb", "/board/z/", "/board/z/zone?project=other"]
+        {
+            let page = pages.send(&pages.post(elsewhere, "action=clean").with_cookie(&token)).await;
+            assert!(page.status == 404 && page.body.contains("This room is not known"), "{elsewhere}: {}", page.body);
+        }
         assert_eq!(pages.get(door).await.status, 403, "another phone");
         let unknown = Sent { method: "GET", ..pages.post(door, "") }.with_cookie(&Token::random().unwrap().expose());
         assert_eq!(pages.send(&unknown).await.status, 403, "an unknown or revoked invitation");
@@ -519,7 +534,7 @@ async fn names_are_text_without_direction_marks_and_short() {
 }
 
 #[tokio::test]
-async fn without_the_state_store_the_page_says_that_nothing_was_recorded() {
+async fn without_the_state_store_the_page_says_so_and_an_answer_can_be_sent_again() {
     for host in HOSTS {
         let pages = Pages::new(host).await;
         let (link, token) = (pages.link(60).await, pages.invite(Role::Respond).await);
@@ -530,13 +545,20 @@ async fn without_the_state_store_the_page_says_that_nothing_was_recorded() {
         for sent in [get, form.clone(), form.clone().with_cookie(&token), clean] {
             let page = pages.send(&sent).await;
             assert_eq!((page.status, page.headers["retry-after"].as_str()), (503, "60"), "{host:?}");
-            assert!(page.body.contains("Nothing was recorded. Try again in a minute."), "{}", page.body);
+            assert!(page.body.contains("No answer is recorded until this page shows it."), "{}", page.body);
         }
         pages.state.set_broken(false);
         assert!(pages.documents() == before);
         pages.state.lose_next(3);
         assert_eq!(pages.send(&form).await.status, 303, "lost races are retried");
         assert_eq!(pages.lives()[0]["taken"]["by"], "JD");
+        // As if the process were killed after the write.
+        pages.loses_answer.store(true, Ordering::Relaxed);
+        let done = pages.form(&link, &pages.lives()[0], "action=done&by=JD");
+        assert_eq!(pages.send(&done).await.status, 503);
+        let after = pages.documents();
+        assert_eq!(pages.send(&done).await.status, 303);
+        assert!(pages.documents() == after && !pages.lives()[0]["done"].is_null());
     }
 }
 
@@ -582,4 +604,40 @@ async fn a_host_without_pages_has_none() {
     let app = World::new().start();
     let request = http::Request::get("/board/z/zone").body(http_body_util::Full::default()).unwrap();
     assert_eq!(app.send(request).await.status, 404);
+}
+
+/// The log of `serve` when a phone is invited and answers.
+#[test]
+fn the_log_has_answers_and_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let server = Server::start(serve(&data).stderr(std::fs::File::create(&log).unwrap()));
+    let members = json!({ "unixT": Timestamp::now().as_millisecond() });
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
+    let pushed = agent.post(server.url()).header("Authorization", basic(USERNAME, PASSWORD));
+    pushed.send(&body(&[reading_with("SS", &json!({ "p": 4 }), &members)])[..]).unwrap();
+    let alerts = || std::fs::read_to_string(data.join("alerts.ndjson")).unwrap_or_default();
+    eventually("the alert is sent", || alerts().contains("/board/a/"));
+    let token = alerts().split("/board/a/").nth(1).unwrap()[..22].to_owned();
+    let alert = alerts().split("\"id\":\"").nth(1).unwrap()[..32].to_owned();
+    let (host, cookie) = (server.address.to_string(), Token::random().unwrap().expose());
+    let page = format!("http://{host}/board/a/{token}");
+    let answer = |form: &str| {
+        let request = agent.post(&page).header("Origin", format!("http://{host}"));
+        let request = request.header("Cookie", format!("__Host-smartclean={cookie}"));
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        request.send(form).unwrap().status().as_u16()
+    };
+    assert_eq!(agent.get(&page).call().unwrap().status().as_u16(), 200);
+    assert_eq!(answer(&format!("alert={alert}&action=take&by=J%0A2026-01-01%1b[31mD")), 303);
+    assert_eq!(answer(&format!("alert={alert}&action=take&by=KL")), 409);
+    assert_eq!(answer("alert=&action=take"), 400);
+    let (code, shown) = server.end();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(code, Some(0));
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("alert answered")).collect();
+    assert!(lines.len() == 2 && lines[0].contains(r#"by="J 2026-01-01 [31mD" outcome=Recorded"#), "{log}");
+    assert!(lines[1].contains(&alert) && lines[1].contains("HeldBy"), "{log}");
+    assert!(!log.contains(&token) && !log.contains(&cookie), "{log}");
+    assert!(!shown.contains(&cookie));
 }

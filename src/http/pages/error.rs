@@ -144,7 +144,7 @@ impl PageError {
             Self::Unavailable(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Alerts are not available now",
-                "Nothing was recorded. Try again in a minute. To send an answer twice does no harm.",
+                "No answer is recorded until this page shows it. Try again in a minute. To send an answer twice does no harm.",
             ),
         };
         (status, heading.to_owned(), advice)
