@@ -6,20 +6,23 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use qrcode::render::{svg, unicode::Dense1x2};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
-use smartclean_push::domain::display::line;
+use smartclean_push::domain::display::{is_hidden, line};
+use smartclean_push::ingest::PublicUrl;
 use smartclean_push::ingest::links::{INVITATION, Invitation, Role, create_invitation};
 use smartclean_push::ingest::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::runtime::Runtime;
 
 use crate::columns::columns;
-use crate::link::{base_url, qr_code, team};
 use crate::output::{note, print};
+use crate::qr::qr_code;
 use crate::replay::table::StateTable;
 use crate::stop::runtime;
 use crate::{Failure, OrFailure as _, cloud};
 
 /// Digits of an invitation's id, which are the first of the digest of its token.
 const ID_DIGITS: usize = 8;
+/// Longest name of a team, in characters, as on pages.
+const LONGEST_TEAM: usize = 40;
 
 /// Invite the phones of a team to answer alerts, and revoke invitations
 ///
@@ -44,8 +47,8 @@ pub(super) struct InviteCommand {
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i64).range(1..=90))]
     days: i64,
     /// The URL at which phones reach the receiver, without a path
-    #[arg(long, value_name = "URL", value_parser = base_url, requires = "team")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", requires = "team")]
+    url: Option<PublicUrl>,
     /// Also write the QR code to this file, as SVG
     #[arg(long, value_name = "FILE", requires = "team")]
     svg: Option<PathBuf>,
@@ -101,6 +104,13 @@ impl InviteCommand {
             }
         }
     }
+}
+
+/// Parses the name of a team.
+fn team(text: &str) -> Result<String, &'static str> {
+    let team = text.trim();
+    let is_presentable = (1..=LONGEST_TEAM).contains(&team.chars().count()) && !team.contains(is_hidden);
+    is_presentable.then(|| team.to_owned()).ok_or("write 1 to 40 visible characters")
 }
 
 /// Opens a state. Returns its store, and the keys of all invitations in it.
@@ -207,5 +217,19 @@ async fn revoke(
             Ok(())
         }
         Commit::Lost => Err(Failure::new("something else changed the invitation meanwhile. Run the command again")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_has_1_to_40_visible_characters() {
+        assert_eq!(team(" Night shift ").as_deref(), Ok("Night shift"));
+        assert!(team(&"夜".repeat(40)).is_ok());
+        for wrong in ["", "  ", &"x".repeat(41), "a\u{202e}b", "a\nb"] {
+            assert!(team(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

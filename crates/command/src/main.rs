@@ -16,7 +16,6 @@ mod endpoint;
 mod environment;
 mod failure;
 mod invite;
-mod link;
 mod output;
 mod period;
 mod qr;

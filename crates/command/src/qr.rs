@@ -8,9 +8,11 @@ use clap::Args;
 use maud::{DOCTYPE, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::svg;
+use qrcode::types::QrError;
+use qrcode::{EcLevel, QrCode};
 use smartclean_push::domain::rules::{MentionKind, RuleSet};
+use smartclean_push::ingest::PublicUrl;
 
-use crate::link::{base_url, qr_code};
 use crate::output::{note, print_results};
 use crate::{Failure, OrFailure as _, rules};
 
@@ -33,8 +35,8 @@ pub(super) struct QrCommand {
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
     /// The URL at which phones reach the receiver, without a path
-    #[arg(long, value_name = "URL", value_parser = base_url)]
-    url: String,
+    #[arg(long, value_name = "URL")]
+    url: PublicUrl,
     /// Only the zones of this site, by name or id
     #[arg(long)]
     site: Option<String>,
@@ -95,8 +97,16 @@ impl QrCommand {
     }
 }
 
+/// The QR code of a URL. A seventh of it may be covered or dirty.
+///
+/// # Errors
+/// If the URL is too long.
+pub(super) fn qr_code(url: &str) -> Result<QrCode, QrError> {
+    QrCode::with_error_correction_level(url, EcLevel::M)
+}
+
 /// The sheet, with a page or more for each site. It loads nothing.
-fn sheet(cards: &[Card]) -> Result<String, qrcode::types::QrError> {
+fn sheet(cards: &[Card]) -> Result<String, QrError> {
     let codes = cards.iter().map(|card| {
         let svg = qr_code(&card.url)?.render::<svg::Color<'_>>().build();
         // HTML has no XML declaration.
