@@ -142,7 +142,7 @@ def test_own_server_shows_an_alert_from_its_push_to_its_end(own_host):
         # The board reloads by itself.
         board.goto(f"{own_host.url}/board")
         assert own_host.push(3, "ladies") == 1
-        board.wait_for_function("document.body.innerText.includes('Soap low')", timeout=40_000)
+        board.get_by_role("heading", name="Soap low").wait_for(timeout=40_000)
         before = own_host.server.data / "state.db"
         link = own_host.links()[-1]
         robot(phone(browser), link)

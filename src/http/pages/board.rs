@@ -211,7 +211,8 @@ impl BoardPage<'_> {
     fn alert(&self, life: &AlertLife) -> Markup {
         let card = self.card(life);
         html! {
-            p.severity.(card.severity) { (card.severity) ": " (name(&card.title)) }
+            p.severity.(card.severity) { (card.severity) }
+            h3 { (name(&card.title)) }
             p {
                 (name(&card.location)) @for fact in card.measured.iter().chain(&card.reasons) { ", " (name(fact)) }
                 ", since " (card.since) "."
