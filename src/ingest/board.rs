@@ -29,6 +29,8 @@ pub struct BoardView {
     pub silent: Vec<AlertLife>,
     /// Other alerts about the devices themselves, such as weak batteries, the oldest first.
     pub devices: Vec<AlertLife>,
+    /// The number of further alerts about devices.
+    pub more_devices: usize,
     /// The newest alerts of all these, the newest first.
     pub newest: Vec<AlertLife>,
     /// Messages that are not sent, by channel.
@@ -37,6 +39,9 @@ pub struct BoardView {
     pub last_push: Option<Timestamp>,
     /// The mutes in force.
     pub mutes: Vec<BoardMute>,
+    /// When this was read, if the state cannot be read now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<Timestamp>,
 }
 
 /// A mute in force.
@@ -60,7 +65,7 @@ impl Answers<'_> {
             tokio::try_join!(self.state.attention(MOST_ZONES + 1), load::<LastArrival>(self.state, ARRIVALS),)?;
         let mutes = self.rules.mutes.iter().filter(|mute| mute.is_in_force(self.now));
         let mutes = mutes.map(|mute| self.muted(mute)).collect();
-        Ok(BoardView { last_push: arrival.0.last, mutes, ..BoardView::new(&entries)? })
+        Ok(BoardView { last_push: arrival.0.last, mutes, ..BoardView::new(&entries) })
     }
 
     fn muted(&self, mute: &Mute) -> BoardMute {
@@ -74,25 +79,65 @@ impl Answers<'_> {
 }
 
 impl BoardView {
-    fn new(entries: &[AttentionEntry]) -> Result<Self, UnavailableError> {
+    fn new(entries: &[AttentionEntry]) -> Self {
         let mut board = Self { has_more: entries.len() > MOST_ZONES, ..Self::default() };
         for AttentionEntry { summary, .. } in entries.iter().take(MOST_ZONES) {
-            let mut zone: Attention = serde_json::from_str(summary)
-                .map_err(|error| UnavailableError::new("the summary of a zone cannot be read", error))?;
-            for (channel, unsent) in std::mem::take(&mut zone.unsent) {
-                board.unsent.entry(channel).and_modify(|all| all.add(unsent)).or_insert(unsent);
-            }
-            board.newest.extend_from_slice(&zone.alerts);
-            board.silent.extend(zone.alerts.extract_if(.., |life| life.kind == Kind::Silence));
-            board.devices.extend(zone.alerts.extract_if(.., |life| !life.answerable));
-            if !zone.alerts.is_empty() {
-                board.zones.push(zone);
+            match serde_json::from_str(summary) {
+                Ok(zone) => board.add(zone),
+                // Of another release: the zone is written again with its next change.
+                Err(error) => {
+                    tracing::warn!(%error, "summary of a zone not readable, left out of the board");
+                    board.has_more = true;
+                }
             }
         }
         board.silent.sort_by_key(|life| life.raised);
         board.devices.sort_by_key(|life| life.raised);
         board.newest.sort_by_key(|life| Reverse(life.raised));
         board.newest.truncate(MOST_NEWEST);
-        Ok(board)
+        board
+    }
+
+    fn add(&mut self, mut zone: Attention) {
+        for (channel, unsent) in std::mem::take(&mut zone.unsent) {
+            self.unsent.entry(channel).and_modify(|all| all.add(unsent)).or_insert(unsent);
+        }
+        self.newest.extend(zone.alerts.iter().chain(&zone.devices).cloned());
+        let is_silent = |life: &AlertLife| life.kind == Kind::Silence;
+        let (silent, others): (Vec<_>, Vec<_>) = std::mem::take(&mut zone.devices).into_iter().partition(is_silent);
+        self.silent.extend(silent);
+        self.devices.extend(others);
+        self.more_devices += std::mem::take(&mut zone.more_devices);
+        if !zone.alerts.is_empty() {
+            self.zones.push(zone);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_that_is_not_readable_hides_no_other_zone() {
+        let entry = |summary: &str| AttentionEntry { sort_key: String::new(), summary: summary.to_owned() };
+        let life = include_str!("../../tests/data/alert.json").trim_end();
+        let good = format!(r#"{{"zone":"zone/1:p/gents","alerts":[{life}],"more":3}}"#);
+        let board = BoardView::new(&[entry(r#"{"alerts":"many"}"#), entry(&good)]);
+        assert_eq!((board.zones.len(), board.zones[0].more, board.newest.len(), board.has_more), (1, 3, 1, true));
+        assert!(!BoardView::new(&[entry(&good)]).has_more);
+    }
+
+    #[test]
+    fn alerts_about_devices_are_lists_of_their_own() {
+        let life: AlertLife = serde_json::from_str(include_str!("../../tests/data/alert.json")).unwrap();
+        let silent = AlertLife { kind: Kind::Silence, answerable: false, ..life.clone() };
+        let battery = AlertLife { answerable: false, ..life.clone() };
+        let zone = Attention { alerts: vec![life], devices: vec![silent, battery], more_devices: 20, ..Attention::default() };
+        let mut board = BoardView::default();
+        board.add(zone);
+        assert_eq!((board.zones.len(), board.silent.len(), board.devices.len(), board.more_devices), (1, 1, 1, 20));
+        board.add(Attention { devices: board.silent.clone(), ..Attention::default() });
+        assert_eq!((board.zones.len(), board.silent.len(), board.newest.len()), (1, 2, 4), "no room without an alert");
     }
 }

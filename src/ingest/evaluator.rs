@@ -288,7 +288,7 @@ impl Evaluator<'_> {
             }
             let moves_to_end = due_zones.is_some_and(|zones| zones.has_more);
             let due = due.map(|due| if moves_to_end { due.max(self.now) } else { due });
-            let index = IndexEntry { due, attention: AttentionEntry::of(&state)? };
+            let index = IndexEntry { due, attention: AttentionEntry::of(&zone, &state)? };
             match self.store.commit(&zone, version, &to_json(&state)?, index).await? {
                 Commit::Done => return Ok(Committed { zone, state, stats, leased }),
                 Commit::Lost if attempt == RETRIES => break,

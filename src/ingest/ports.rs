@@ -195,12 +195,12 @@ pub struct AttentionEntry {
 }
 
 impl AttentionEntry {
-    /// The entry of a zone; `None` if it needs no attention.
+    /// The entry of the zone with this key; `None` if it needs no attention.
     ///
     /// # Errors
     /// Never in practice: a state is JSON.
-    pub fn of(state: &ZoneState) -> Result<Option<Self>, UnavailableError> {
-        let Some(attention) = Attention::of(state) else { return Ok(None) };
+    pub fn of(zone: &str, state: &ZoneState) -> Result<Option<Self>, UnavailableError> {
+        let Some(attention) = Attention::of(zone, state) else { return Ok(None) };
         let summary = serde_json::to_string(&attention)
             .map_err(|error| UnavailableError::new("the state cannot be written as JSON", error))?;
         Ok(Some(Self { sort_key: attention.sort_key(), summary }))

@@ -1,6 +1,7 @@
 //! The URL of this receiver, for links in messages.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,21 @@ impl FromStr for PublicUrl {
 }
 
 impl PublicUrl {
+    /// Whether it is of this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        address.map_or(name == "localhost", |address| address.is_loopback() || address.is_unspecified())
+    }
+
+    /// Whether browsers send cookies of `__Host-` to it: over HTTPS, or on this machine.
+    #[must_use]
+    pub fn takes_cookies(&self) -> bool {
+        self.0.starts_with("https://") || self.is_loopback()
+    }
+
     /// The host, with the port if it has one.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -65,37 +81,52 @@ pub(super) struct KnownUrl {
 }
 
 impl KnownUrl {
-    /// Records the URL of an accepted push if it is new. After a failure, the next push does.
+    /// Records the URL of an accepted push if it is new. After a failure, the next push does. A URL of this machine, such as that of
+    /// a test, does not replace one that phones reach.
     pub(super) async fn record(&self, store: &dyn StateStore, url: Option<&PublicUrl>) {
         let Some(url) = url.filter(|_| self.configured.is_none()) else { return };
-        if self.set_last(Some(url)).as_ref() == Some(url) {
+        if self.last().as_ref() == Some(url) {
             return;
         }
-        let recording = change(store, PUBLIC_URL, 0, |known| *known = Some(url.clone()));
-        if let Err(error) = within(RECORD_TIMEOUT, "the URL was not recorded in time", recording).await {
-            tracing::warn!(error = %error.chain(), "URL of the push not recorded, the next push does");
-            self.set_last(None);
+        let replace = |known: &mut Option<PublicUrl>| {
+            if known.as_ref().is_none_or(|known| known.is_loopback() || !url.is_loopback()) {
+                *known = Some(url.clone());
+            }
+            known.clone()
+        };
+        match within(RECORD_TIMEOUT, "the URL was not recorded in time", change(store, PUBLIC_URL, 0, replace)).await {
+            Ok(known) => *self.last.lock().unwrap_or_else(PoisonError::into_inner) = known,
+            Err(error) => tracing::warn!(error = %error.chain(), "URL of the push not recorded, the next push does"),
         }
     }
 
     /// The URL for links; `None` before the first push over HTTP.
     pub(super) async fn get(&self, store: &dyn StateStore) -> Result<Option<PublicUrl>, UnavailableError> {
-        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match self.configured.clone().or_else(last) {
+        match self.configured.clone().or_else(|| self.last()) {
             Some(known) => Ok(Some(known)),
             None => Ok(load(store, PUBLIC_URL).await?.0),
         }
     }
 
-    /// Replaces the last one, and returns the previous one.
-    fn set_last(&self, url: Option<&PublicUrl>) -> Option<PublicUrl> {
-        std::mem::replace(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner), url.cloned())
+    fn last(&self) -> Option<PublicUrl> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_of_this_machine_is_known() {
+        let is_loopback = |text: &str| text.parse::<PublicUrl>().unwrap().is_loopback();
+        for local in ["http://127.0.0.1:8080", "http://localhost", "http://localhost:1", "http://[::1]:8080", "http://0.0.0.0:1", "https://[::1]"] {
+            assert!(is_loopback(local), "{local}");
+        }
+        for other in ["https://push.example.com", "http://10.0.0.5:8080", "http://localhost.example.com", "http://[2001:db8::1]:1"] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_url_is_scheme_and_host() {

@@ -91,7 +91,7 @@ async fn write(
     let mut index = IndexEntry::from(*due);
     if ZoneKey::is_key(key) {
         let document = StateDocument { body: Some(body.clone()), version };
-        index.attention = AttentionEntry::of(&read(key, &document)?)?;
+        index.attention = AttentionEntry::of(key, &read(key, &document)?)?;
     }
     store.commit(key, version, body, index).await
 }

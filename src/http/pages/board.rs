@@ -1,13 +1,13 @@
 //! The board: what needs attention now. It reloads by itself, and is JSON for programs.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFRESH, VARY};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -17,10 +17,10 @@ use super::layout::{add_headers, name, page};
 use crate::domain::alert::life::AlertLife;
 use crate::domain::digest::Digest;
 use crate::domain::location::Location;
-use crate::domain::state::Attention;
+use crate::domain::state::{Attention, ZoneKey};
 use crate::ingest::answers::Answers;
 use crate::ingest::board::BoardView;
-use crate::ingest::links::{INVITATION, Token};
+use crate::ingest::links::{INVITATION, Invitation, Token};
 use crate::ingest::ports::UnavailableError;
 use crate::notify::{AlertCard, moment};
 
@@ -28,6 +28,8 @@ use crate::notify::{AlertCard, moment};
 const RELOAD_SECONDS: HeaderValue = HeaderValue::from_static("30");
 /// Most phones that see the last view while the state store is down.
 const MOST_PHONES: usize = 1_000;
+/// How long a phone sees it after it was last known to be invited.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
 /// The last view of this process, for the phones that have seen the board, while the state store is down.
 #[derive(Default)]
@@ -36,23 +38,26 @@ pub(in crate::http) struct BoardMemory(Mutex<Option<LastView>>);
 struct LastView {
     view: BoardView,
     at: Timestamp,
-    /// The keys of the invitations of these phones.
-    phones: HashSet<String>,
+    /// Until when each phone may see it, by the key of its invitation.
+    phones: HashMap<String, Timestamp>,
 }
 
 impl BoardMemory {
-    fn remember(&self, phone: String, view: &BoardView, at: Timestamp) {
+    fn remember(&self, phone: String, invitation: &Invitation, view: &BoardView, now: Timestamp) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut phones = last.take().map(|last| last.phones).unwrap_or_default();
+        phones.retain(|_, until| *until > now);
         if phones.len() < MOST_PHONES {
-            phones.insert(phone);
+            let until = now.checked_add(REMEMBERED).unwrap_or(now);
+            phones.insert(phone, until.min(invitation.expires));
         }
-        *last = Some(LastView { view: view.clone(), at, phones });
+        *last = Some(LastView { view: view.clone(), at: now, phones });
     }
 
-    fn recall(&self, phone: &str) -> Option<(BoardView, Timestamp)> {
+    fn recall(&self, phone: &str, now: Timestamp) -> Option<BoardView> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|last| last.phones.contains(phone)).map(|last| (last.view.clone(), last.at))
+        let last = last.as_ref().filter(|last| last.phones.get(phone).is_some_and(|until| *until > now))?;
+        Some(BoardView { outdated: Some(last.at), ..last.view.clone() })
     }
 
     fn forget(&self, phone: &str) {
@@ -71,18 +76,18 @@ pub(super) async fn respond(
     let token = cookie::token(&parts.headers).ok_or(PageError::NotInvited)?;
     let phone = Token::parse(token).ok_or(PageError::NotInvited)?.key(INVITATION);
     match read(answers, token).await {
-        Ok(Some(view)) => {
-            memory.remember(phone, &view, answers.now);
-            Ok(unless_known(parts, shown(parts, &view, answers, None)?))
+        Ok(Some((invitation, view))) => {
+            memory.remember(phone, &invitation, &view, answers.now);
+            Ok(unless_known(parts, response(parts, &view, answers)?))
         }
         Ok(None) => {
             memory.forget(&phone);
             Err(PageError::NotInvited)
         }
-        Err(error) => match memory.recall(&phone) {
-            Some((view, at)) => {
+        Err(error) => match memory.recall(&phone, answers.now) {
+            Some(view) => {
                 tracing::error!(error = %error.chain(), "board not read, the last one is shown");
-                shown(parts, &view, answers, Some(at))
+                response(parts, &view, answers)
             }
             None => Err(error.into()),
         },
@@ -90,21 +95,16 @@ pub(super) async fn respond(
 }
 
 /// The board; `None` for a phone that is not invited.
-async fn read(answers: &Answers<'_>, token: &str) -> Result<Option<BoardView>, UnavailableError> {
+async fn read(answers: &Answers<'_>, token: &str) -> Result<Option<(Invitation, BoardView)>, UnavailableError> {
     match answers.invitation(token).await? {
-        Some(_) => answers.board().await.map(Some),
+        Some(invitation) => Ok(Some((invitation, answers.board().await?))),
         None => Ok(None),
     }
 }
 
-/// The view as a page or as JSON. `outdated` is when it was read, if the state cannot be read now.
-fn shown(
-    parts: &Parts,
-    view: &BoardView,
-    answers: &Answers<'_>,
-    outdated: Option<Timestamp>,
-) -> Result<Response<Bytes>, PageError> {
-    let status = if outdated.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+/// The view as a page or as JSON.
+fn response(parts: &Parts, view: &BoardView, answers: &Answers<'_>) -> Result<Response<Bytes>, PageError> {
+    let status = if view.outdated.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let reloads = parts.uri.query() != Some("reload=no");
     let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let mut response = if accept.contains("application/json") && !accept.contains("text/html") {
@@ -115,7 +115,7 @@ fn shown(
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     } else {
-        page(status, "What needs attention", &BoardPage { view, answers }.content(outdated, reloads))
+        page(status, "What needs attention", &BoardPage { view, answers }.content(reloads))
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept, Cookie"));
@@ -146,11 +146,12 @@ struct BoardPage<'v> {
 }
 
 impl BoardPage<'_> {
-    fn content(&self, outdated: Option<Timestamp>, reloads: bool) -> Markup {
-        let BoardView { zones, has_more, silent, devices, newest, mutes, unsent, last_push } = self.view;
+    fn content(&self, reloads: bool) -> Markup {
+        let BoardView { zones, has_more, silent, devices, more_devices, newest, mutes, unsent, last_push, outdated } =
+            self.view;
         html! {
             h1 { "What needs attention" }
-            @if let Some(at) = outdated {
+            @if let Some(at) = *outdated {
                 p.status role="alert" {
                     strong { "The state store does not answer." } " This is as of " (self.moment(at)) ", "
                     (crate::notify::duration(self.answers.now.duration_since(at))) " ago. Tell your operator if it stays so."
@@ -167,6 +168,7 @@ impl BoardPage<'_> {
             @if *has_more { p { "More rooms need attention. This page shows the most urgent ones." } }
             (self.list("Silent sensors", silent))
             (self.list("Batteries and signals", devices))
+            @if *more_devices > 0 { p { "And " (more_devices) " more of these." } }
             @if !newest.is_empty() {
                 details { summary { "The newest alerts" } (self.rows(newest)) }
             }
@@ -188,7 +190,7 @@ impl BoardPage<'_> {
         }
     }
 
-    fn zone(&self, Attention { alerts, more, suppressed, .. }: &Attention) -> Markup {
+    fn zone(&self, Attention { zone, alerts, more, suppressed, .. }: &Attention) -> Markup {
         let Some(first) = alerts.first() else { return html! {} };
         let (location, names) = (&first.location, &self.answers.rules.names);
         let title =
@@ -196,7 +198,7 @@ impl BoardPage<'_> {
         html! {
             article {
                 h2 {
-                    @match door(location) {
+                    @match door(zone) {
                         Some(path) => { a href=(path) { (name(&title)) } }
                         None => { (name(&title)) }
                     }
@@ -263,10 +265,10 @@ impl BoardPage<'_> {
     }
 }
 
-/// The path of the page of a zone; `None` for a device without one.
-fn door(location: &Location) -> Option<String> {
+/// The path of the page of the zone with this key; `None` for a device without a zone.
+fn door(zone: &str) -> Option<String> {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let zone = location.zone.as_deref().filter(|zone| !zone.is_empty())?;
-    let project = location.project.as_deref().map(|project| format!("?project={}", encoded(project)));
-    Some(format!("/board/z/{}{}", encoded(zone), project.unwrap_or_default()))
+    let ZoneKey { project, id, .. } = ZoneKey::parse(zone).filter(|key| key.is_zone && !key.id.is_empty())?;
+    let project = if project.is_empty() { String::new() } else { format!("?project={}", encoded(&project)) };
+    Some(format!("/board/z/{}{project}", encoded(&id)))
 }

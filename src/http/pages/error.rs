@@ -21,6 +21,9 @@ pub(super) enum PageError {
     UnknownInvitation,
     UnknownZone,
     NotInvited,
+    /// The browser does not keep the cookie of an invitation without HTTPS.
+    NoHttps,
+    TooMany,
     ViewOnly,
     MethodNotAllowed(&'static str),
     ForeignOrigin,
@@ -95,6 +98,16 @@ impl PageError {
                 "This phone is not invited",
                 "Ask your supervisor for an invitation: a link or a code that you open once on this phone. Then scan \
                  this code again.",
+            ),
+            Self::NoHttps => (
+                StatusCode::FORBIDDEN,
+                "This phone cannot be invited over http",
+                "Open the invitation at a URL that begins with https. Tell your operator if there is none.",
+            ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many answers",
+                "This room had too many answers in the last minute. Nothing was recorded. Try again in a minute.",
             ),
             Self::ViewOnly => (
                 StatusCode::FORBIDDEN,

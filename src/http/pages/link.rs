@@ -27,16 +27,17 @@ pub(super) async fn respond(
     let is_open = |alert| open.iter().any(|open| open.life.contains(alert));
     let (over, more) = (shown.iter().filter(|linked| !is_open(linked.alert)).count(), link.alerts.len() - shown.len());
     let title = match (open.len(), shown.len()) {
-        (0, 1) => "This alert is over".to_owned(),
-        (0, _) => "These alerts are over".to_owned(),
+        (0, _) => "No open alert".to_owned(),
         (1, _) => "1 open alert".to_owned(),
         (open, _) => format!("{open} open alerts"),
     };
     let content = html! {
         h1 { (title) }
-        @if open.is_empty() { p { "You need not do anything." } }
+        @if open.is_empty() {
+            p { "What this message was about is over, or was reported done. If the sensor measures it again, a new message follows." }
+        }
         @for (number, open) in open.iter().enumerate() { (card(open, number, &visit.answers, &visit.visitor)) }
-        @if !open.is_empty() && over > 0 { p { "Over in the meantime: " (over) "." } }
+        @if !open.is_empty() && over > 0 { p { "No longer open: " (over) "." } }
         @if more > 0 { p { "The message has " (more) " more, which this page does not show." } }
     };
     Ok(page(StatusCode::OK, &title, &content))

@@ -130,10 +130,10 @@ impl RuleSet {
         self.audiences.iter().map(|audience| audience.language.as_str()).chain([self.language(&[])]).collect()
     }
 
-    /// Where one message to the audiences `to` has a link: where all of them want one. If `to` is empty, the message is to everybody.
+    /// Where one message to the audiences `to`, or to everybody if it is empty, has a link: where all of them want one.
     #[must_use]
     pub fn links(&self, to: &[String]) -> Links {
-        let addressed = to.iter().filter_map(|id| self.audience(id));
+        let addressed = self.audiences.iter().filter(|audience| to.is_empty() || to.contains(&audience.id));
         let common = |one: Links, other: Links| Links { email: one.email && other.email, sms: one.sms && other.sms };
         addressed.map(|audience| audience.links).reduce(common).unwrap_or_default()
     }

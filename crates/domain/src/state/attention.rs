@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{Channel, ZoneState};
 use crate::alert::is_zero;
 use crate::alert::life::AlertLife;
+use crate::severity::Severity;
 
-/// Most alerts of a zone in its summary. The others are counted.
+/// Most alerts of a zone in its summary, and most about its devices. The others are counted.
 const MOST_ALERTS: usize = 10;
 
 /// Attempts that can fail before a channel counts as in trouble. The first can be of a process that died, or one that is under way.
@@ -19,12 +20,20 @@ const TOLERATED_ATTEMPTS: usize = 1;
 /// What needs attention in a zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attention {
-    /// The open alerts: the worst first, the oldest first of those.
+    /// The key of the zone.
+    pub zone: String,
+    /// The open alerts that a cleaning answers: the worst first, the oldest first of those.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub alerts: Vec<AlertLife>,
     /// The number of further ones.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub more: usize,
+    /// The open alerts about the devices themselves, in the same order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub devices: Vec<AlertLife>,
+    /// The number of further ones.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub more_devices: usize,
     /// The number of alerts of the zone that are suppressed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub suppressed: usize,
@@ -51,27 +60,36 @@ impl UnsentMessages {
 }
 
 impl Attention {
-    /// The summary of a zone; `None` if it has no open alert and no channel fails.
+    /// The summary of the zone with this key; `None` if it has no open alert and no channel fails.
     #[must_use]
-    pub fn of(state: &ZoneState) -> Option<Self> {
+    pub fn of(zone: &str, state: &ZoneState) -> Option<Self> {
         let (mut open, unsent) = (state.lives.open().iter().collect::<Vec<_>>(), unsent(state));
         if open.is_empty() && unsent.is_empty() {
             return None;
         }
         open.sort_by_key(|life| urgency(life));
-        let alerts = open.iter().take(MOST_ALERTS).map(|life| (*life).clone()).collect();
-        let (more, suppressed) = (open.len().saturating_sub(MOST_ALERTS), state.suppressed.alerts());
-        Some(Self { alerts, more, suppressed, unsent })
+        let (alerts, devices): (Vec<_>, Vec<_>) = open.into_iter().partition(|life| life.answerable);
+        let first = |lives: &[&AlertLife]| lives.iter().take(MOST_ALERTS).map(|life| (*life).clone()).collect();
+        let more = |lives: &[&AlertLife]| lives.len().saturating_sub(MOST_ALERTS);
+        Some(Self {
+            zone: zone.to_owned(),
+            alerts: first(&alerts),
+            more: more(&alerts),
+            devices: first(&devices),
+            more_devices: more(&devices),
+            suppressed: state.suppressed.alerts(),
+            unsent,
+        })
     }
 
-    /// A sort key: zones whose messages are not sent first, then the zone with the worst alert, then the one that waits for longest. Alerts
-    /// that people have dealt with are the least urgent.
+    /// A sort key: the zone with the worst alert first, then the one that waits for longest. Alerts that people have dealt with are the
+    /// least urgent. Unsent messages of a zone without an alert come after the critical alerts.
     #[must_use]
     pub fn sort_key(&self) -> String {
-        if let Some(since) = self.unsent.values().map(|unsent| unsent.since).min() {
-            return format!("!/{}", seconds(since));
-        }
-        self.alerts.iter().map(urgency).min().map(sort_key).unwrap_or_default()
+        let alerts = self.alerts.iter().chain(&self.devices).map(urgency).min();
+        let unsent = self.unsent.values().map(|unsent| unsent.since).min();
+        let unsent = unsent.map(|since| format!("{}~{}", severity_key(false, Severity::Critical as u8), seconds(since)));
+        alerts.map(sort_key).or(unsent).unwrap_or_default()
     }
 }
 
@@ -94,7 +112,11 @@ fn urgency(life: &AlertLife) -> (bool, Reverse<u8>, Timestamp) {
 
 /// Texts sort as the urgencies do.
 fn sort_key((is_done, Reverse(severity), raised): (bool, Reverse<u8>, Timestamp)) -> String {
-    format!("{}{}/{}", u8::from(is_done), u8::MAX - severity, seconds(raised))
+    format!("{}/{}", severity_key(is_done, severity), seconds(raised))
+}
+
+fn severity_key(is_done: bool, severity: u8) -> String {
+    format!("{}{}", u8::from(is_done), u8::MAX - severity)
 }
 
 /// A time as a text that sorts as it does.
@@ -108,7 +130,6 @@ mod tests {
     use crate::alert::Message;
     use crate::alert::notice::Notice;
     use crate::response::ResponseSource;
-    use crate::severity::Severity;
     use crate::state::OutboxEntry;
 
     fn life(severity: Severity, minute: i64) -> AlertLife {
@@ -136,20 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_fail_again_need_attention_first() {
+    fn messages_that_fail_again_need_attention() {
         let at = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
         let notice = |minute| Message::Notice(Notice::NothingArrives { since: at(minute) });
         let mut state = ZoneState::default();
         let messages = [3, 2].map(|minute| OutboxEntry::new(notice(minute), Vec::new(), at(minute)));
         let ids = state.outbox.add(messages.to_vec(), &[Channel::Sns, Channel::Log]).into_iter().collect();
         state.outbox.lease(Channel::Sns, &ids, at(4));
-        assert_eq!(Attention::of(&state), None, "the first attempt can be under way");
+        assert_eq!(Attention::of("zone", &state), None, "the first attempt can be under way");
         state.outbox.lease(Channel::Sns, &ids, at(6));
-        let attention = Attention::of(&state).unwrap();
+        let attention = Attention::of("zone", &state).unwrap();
         assert_eq!(attention.unsent, [(Channel::Sns, UnsentMessages { messages: 2, since: at(2) })].into());
-        assert!(attention.sort_key() < key(&[life(Severity::Critical, 0)]));
+        assert!(key(&[life(Severity::Critical, 9)]) < attention.sort_key());
+        assert!(attention.sort_key() < key(&[life(Severity::High, 0)]));
+        let low = Attention { alerts: vec![life(Severity::Low, 0)], ..attention };
+        assert_eq!(low.sort_key(), key(&low.alerts), "a channel that fails hides no worse alert");
         state.outbox.remove(Channel::Sns, &ids);
-        assert_eq!(Attention::of(&state), None);
+        assert_eq!(Attention::of("zone", &state), None);
     }
 
     #[test]
