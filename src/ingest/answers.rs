@@ -165,8 +165,8 @@ impl Answers<'_> {
         by: &str,
     ) -> Result<AnswerOutcome, UnavailableError> {
         let outcome = Mutex::new(AnswerOutcome::Over);
-        let change = |_: &str, state: ZoneState| {
-            let decided = state.lives.find(alert).map(|life| self.response(life, action, by));
+        let change = |zone: &str, state: ZoneState| {
+            let decided = state.lives.find(alert).map(|life| self.response(zone, life, action, by));
             let (decided, response) = match decided {
                 None => (AnswerOutcome::Over, None),
                 Some(Ok(response)) => (AnswerOutcome::Recorded, Some(response)),
@@ -203,15 +203,24 @@ impl Answers<'_> {
     }
 
     /// The response that records an answer, or why nothing changes.
-    fn response(&self, life: &AlertLife, action: AnswerAction, by: &str) -> Result<Response, AnswerOutcome> {
+    fn response(
+        &self,
+        zone: &str,
+        life: &AlertLife,
+        action: AnswerAction,
+        by: &str,
+    ) -> Result<Response, AnswerOutcome> {
         // The clock of a device can be ahead.
         let at = self.now.max(life.at);
         let hold = |length| Some(Hold { at, until: at.checked_add(length).unwrap_or(Timestamp::MAX) });
+        // Of an alert of a device without a zone, the id is that of the device.
+        let key = ZoneKey::parse(zone);
+        let (project, id) = key.map(|key| (key.project.into_owned(), key.id.into_owned())).unwrap_or_default();
         let mut response = Response {
-            project: life.location.project.clone(),
+            project: Some(project).filter(|project| !project.is_empty()),
             alert: Some(life.alert),
             by: Some(by.to_owned()),
-            ..Response::new(life.location.zone.clone().unwrap_or_default(), ResponseSource::Reported)
+            ..Response::new(id, ResponseSource::Reported)
         };
         if life.is_done() {
             return Err(AnswerOutcome::Unchanged);

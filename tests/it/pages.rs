@@ -17,7 +17,7 @@ use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::hosts::server::{self, ServerLimits};
 use smartclean_push::http::{App, Board};
 use smartclean_push::ingest::links::{
-    INVITATION, Invitation, LinkedAlert, LinkedAlerts, Role, Token, create_invitation,
+    INVITATION, Invitation, LinkedAlert, LinkedAlerts, Role, Token, create_invitation, create_link,
 };
 use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -640,4 +640,29 @@ fn the_log_has_answers_and_no_token() {
     assert!(lines[1].contains(&alert) && lines[1].contains("HeldBy"), "{log}");
     assert!(!log.contains(&token) && !log.contains(&cookie), "{log}");
     assert!(!shown.contains(&cookie));
+}
+
+#[tokio::test]
+async fn an_answer_about_a_device_without_a_zone_names_the_device() {
+    for host in HOSTS {
+        let pages = Pages::new(host).await;
+        let text = format!(
+            r#"{{"DevType":"SMARTCLEAN#SS","DEVID":"alone","PID":"building","unixT":{},"v":{{"p":3}}}}"#,
+            pages.now.as_millisecond()
+        );
+        push_to(pages.app.ingest(), body(&[text]), pages.now).await.unwrap();
+        let key = ZoneKey { is_zone: false, project: "building".into(), id: "alone".into() }.to_string();
+        let state = || serde_json::from_str::<ZoneState>(&pages.documents()[&key].body).unwrap();
+        let alert = state().lives.open()[0].alert;
+        let expires = pages.now + SignedDuration::from_mins(60);
+        let link = LinkedAlerts { expires, alerts: vec![LinkedAlert { zone: key.clone(), alert }] };
+        let path = format!("/board/a/{}", create_link(&pages.state, &link).await.unwrap().expose());
+        let page = pages.send(&pages.post(&path, &format!("alert={alert}&action=done&by=JD"))).await;
+        assert_eq!(page.status, 303, "{host:?} {page:?}");
+        let responses = state().lives.facts().responses.clone();
+        assert_eq!(
+            (responses[0].response.zone.as_str(), responses[0].response.project.as_deref()),
+            ("alone", Some("building"))
+        );
+    }
 }

@@ -8,9 +8,10 @@ use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
 use smartclean_push::domain::alert::SuppressionReason;
 use smartclean_push::domain::location::Location;
 use smartclean_push::domain::rules::names::NameError;
-use smartclean_push::domain::rules::{MentionKind, Routing, Rule, RuleSet, Wait, nearest};
+use smartclean_push::domain::rules::{EscalationStep, MentionKind, Routing, Rule, RuleSet, Wait, nearest};
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::time::LocalZone;
+use smartclean_push::notify::duration;
 
 use crate::output::print;
 use crate::{Failure, OrFailure as _, rules};
@@ -117,6 +118,9 @@ fn explained(rules: &RuleSet, rule: &Rule, severity: Severity, location: &Locati
             None => format!("nobody until {until}: outside the active hours of the rule"),
         });
     }
+    for EscalationStep { after, to, .. } in &settings.escalate {
+        lines.push(format!("{to} after {} if nobody answers", duration(*after)));
+    }
     lines.join("\n  ") + "\n"
 }
 
@@ -146,6 +150,9 @@ severity = "critical"
 id = "soap"
 rules = ["soap-low"]
 on_duty = "Mon-Fri 07:00-15:00"
+[[rule]]
+id = "toilet-paper-low"
+escalate = [{ after = "15m", to = "day" }, { after = "90m", to = "boss" }]
 [[mute]]
 rules = ["bin-full"]
 until = "2026-12-24"
@@ -182,7 +189,8 @@ reason = "renovation"
             explanation("bin-full", "08:00")
                 .contains("nobody until Thu 2026-12-24 00:00 +08: muted (renovation), rules.toml:")
         );
-        assert!(explanation("toilet-paper-low", "08:00").ends_with("everybody: no audience matches\n"));
+        let escalated = "everybody: no audience matches\n  day after 15 min if nobody answers\n  boss after 1 h 30 min if nobody answers\n";
+        assert!(explanation("toilet-paper-low", "08:00").ends_with(escalated));
     }
 
     #[test]

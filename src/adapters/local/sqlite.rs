@@ -389,7 +389,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO documents \
-                    SELECT 'zone ' || i, 1, hex(randomblob(200)), i, 0 FROM n";
+                    (key, version, body, due, expires) SELECT 'zone ' || i, 1, hex(randomblob(200)), i, 0 FROM n";
         SqliteStore::open(&path).unwrap();
         Connection::open(&path).unwrap().execute_batch(rows).unwrap();
         assert!(SqliteStore::open(&path).is_ok());

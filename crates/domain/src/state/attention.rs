@@ -54,13 +54,14 @@ impl Attention {
     /// The summary of a zone; `None` if it has no open alert and no channel fails.
     #[must_use]
     pub fn of(state: &ZoneState) -> Option<Self> {
-        let mut alerts = state.lives.open().to_vec();
-        alerts.sort_by_cached_key(urgency);
-        let more = alerts.len().saturating_sub(MOST_ALERTS);
-        alerts.truncate(MOST_ALERTS);
-        let unsent = unsent(state);
-        let is_needed = !alerts.is_empty() || !unsent.is_empty();
-        is_needed.then(|| Self { alerts, more, suppressed: state.suppressed.alerts(), unsent })
+        let (mut open, unsent) = (state.lives.open().iter().collect::<Vec<_>>(), unsent(state));
+        if open.is_empty() && unsent.is_empty() {
+            return None;
+        }
+        open.sort_by_key(|life| urgency(life));
+        let alerts = open.iter().take(MOST_ALERTS).map(|life| (*life).clone()).collect();
+        let (more, suppressed) = (open.len().saturating_sub(MOST_ALERTS), state.suppressed.alerts());
+        Some(Self { alerts, more, suppressed, unsent })
     }
 
     /// A sort key: zones whose messages are not sent first, then the zone with the worst alert, then the one that waits for longest. Alerts
@@ -88,8 +89,7 @@ fn unsent(state: &ZoneState) -> BTreeMap<Channel, UnsentMessages> {
 
 /// How urgent an alert is: the most urgent is the lowest.
 fn urgency(life: &AlertLife) -> (bool, Reverse<u8>, Timestamp) {
-    let is_done = !life.done.is_empty() && life.contradiction.is_none();
-    (is_done, Reverse(life.severity as u8), life.raised)
+    (life.is_done(), Reverse(life.severity as u8), life.raised)
 }
 
 /// Texts sort as the urgencies do.

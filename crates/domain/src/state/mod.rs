@@ -64,6 +64,20 @@ impl<'a> ZoneKey<'a> {
         Self { is_zone: source.zone.is_some(), project: source.project.clone().unwrap_or_default(), id }
     }
 
+    /// The key that prints as `text`; `None` for other texts.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (kind, rest) = text.split_once('/')?;
+        let (length, rest) = rest.split_once(':')?;
+        let (project, id) = rest.split_at_checked(length.parse().ok()?)?;
+        let is_zone = match kind {
+            "zone" => true,
+            "device" => false,
+            _ => return None,
+        };
+        Some(Self { is_zone, project: project.into(), id: id.strip_prefix('/')?.into() })
+    }
+
     /// Whether the state document with this key is a zone state.
     #[must_use]
     pub fn is_key(key: &str) -> bool {
@@ -190,6 +204,12 @@ mod tests {
         assert_ne!(zone("a/b", "c").to_string(), zone("a", "b/c").to_string());
         let device = ZoneKey { is_zone: false, project: "a".into(), id: "b".into() };
         assert_ne!(zone("a", "b").to_string(), device.to_string());
+        for key in [zone("a/b", "c"), zone("", ""), zone("1:é/", "2:/"), device.clone()] {
+            assert_eq!(ZoneKey::parse(&key.to_string()), Some(key));
+        }
+        for other in ["arrivals", "zone/9:a/b", "zone/1:é/b", "projects-of/1:a/b", "zone/a"] {
+            assert_eq!(ZoneKey::parse(other), None, "{other}");
+        }
         assert!(ZoneKey::is_key(&device.to_string()) && ZoneKey::is_key(&zone("", "").to_string()));
         assert!(!["arrivals", "operations", "projects-of/zone/1"].into_iter().any(ZoneKey::is_key));
     }
