@@ -105,7 +105,7 @@ unsubscribe: .venv/build.stamp ## Removes an address: make unsubscribe EMAIL=you
 	@$(STACK) unsubscribe $(ADDRESS)
 
 .PHONY: status
-status: .venv/build.stamp ## Prints the URL for SmartClean, the subscriptions, and the URL of the dashboard
+status: .venv/build.stamp ## Prints the URLs for SmartClean and of the board, the subscriptions, and the URL of the dashboard
 	@$(STACK) report
 
 .PHONY: credentials

@@ -19,6 +19,7 @@ def report(stack):
             print(f"{label}:\n  {outputs[output]}")
     print("\nUsername and password: make credentials\n  or, without this folder:")
     print(f"  {outputs['CredentialsCommand']}")
+    print(f"\nBoard, for invited phones (make invite):\n  {outputs['BoardUrl']}")
 
     listed = _print_subscriptions(stack, "Alerts go to", outputs["AlertTopicArn"], "run make subscribe EMAIL=address")
     operations = []

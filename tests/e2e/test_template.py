@@ -310,15 +310,18 @@ def test_retained_resources_are_removed_if_the_first_deploy_fails(template):
 
 def test_every_url_for_the_vendor_uses_the_custom_domain(template):
     host = {"Fn::If": ["HasDomain", {"Ref": "DomainName"}, {"Fn::Sub": "${PushApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}]}
-    urls = {name: output["Value"]["Fn::Sub"] for name, output in template["Outputs"].items() if name.endswith("Url") and name != "DashboardUrl"}
+    others = {"BoardUrl", "DashboardUrl"}
+    urls = {name: output["Value"]["Fn::Sub"] for name, output in template["Outputs"].items() if name.endswith("Url") and name not in others}
     assert {name: value[0] for name, value in urls.items()} == {
         "PushUrl": "https://${Host}/push",
-        "BoardUrl": "https://${Host}/board",
         "TokenUrl": "https://${Host}/oauth2/token",
         "EventHubUrl": "https://${Host}/push/messages",
         "JwtPushUrl": "https://${Host}/push/jwt",
     }
     assert all(value[1] == {"Host": host} for value in urls.values())
+    # The cookie of an invited phone is of one host: that of its invitation, which PublicUrl decides.
+    board = {"Fn::Sub": ["https://${Host}/board", {"Host": host}]}
+    assert template["Outputs"]["BoardUrl"]["Value"] == {"Fn::If": ["HasPublicUrl", {"Fn::Sub": "${PublicUrl}/board"}, board]}
 
 
 def test_queue_uses_few_concurrent_copies_by_default(template):

@@ -36,6 +36,7 @@ class FakeStack:
             "AlertTopicArn": TOPIC,
             "PushUrl": "https://abc.execute-api.ap-southeast-1.amazonaws.com/push",
             "CredentialsCommand": "aws secretsmanager get-secret-value",
+            "BoardUrl": "https://abc.execute-api.ap-southeast-1.amazonaws.com/board",
         }
 
     def client(self, service):
@@ -85,6 +86,11 @@ def test_report_does_not_explain_problems_that_do_not_exist(capsys):
     text = report_text(capsys, ("email", "b@example.com", CONFIRMED))
     assert "Subscription Confirmation" not in text
     assert "SMS" not in text
+
+
+def test_report_names_the_board_and_how_to_invite_phones(capsys):
+    text = report_text(capsys)
+    assert "https://abc.execute-api.ap-southeast-1.amazonaws.com/board" in text and "make invite" in text
 
 
 def test_report_without_subscriptions_names_the_command_to_subscribe(capsys):
