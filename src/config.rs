@@ -57,6 +57,8 @@ pub struct BoardConfig {
     pub raw_bucket: String,
     /// `STATE_TABLE`: the table of state documents.
     pub state_table: String,
+    /// `PUBLIC_URL`: the URL of the receiver, if it is not the one that the gateway sees. An invalid one is ignored.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl BoardConfig {
@@ -70,8 +72,11 @@ impl BoardConfig {
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut variables = Variables { lookup, errors: Vec::new() };
-        let config =
-            Self { raw_bucket: variables.required("RAW_BUCKET"), state_table: variables.required("STATE_TABLE") };
+        let config = Self {
+            raw_bucket: variables.required("RAW_BUCKET"),
+            state_table: variables.required("STATE_TABLE"),
+            public_url: variables.public_url("PUBLIC_URL"),
+        };
         variables.checked(config)
     }
 }
@@ -113,6 +118,15 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         value.unwrap_or_default()
     }
 
+    /// The URL of this receiver in a variable; `None` if it is invalid.
+    fn public_url(&self, name: &'static str) -> Option<PublicUrl> {
+        let url = self.optional(name)?;
+        let log = |error: &PublicUrlError| {
+            tracing::error!(%error, name, url, "URL not valid, links have the host of the last push");
+        };
+        url.parse().inspect_err(log).ok()
+    }
+
     fn checked<C>(self, config: C) -> Result<C, ConfigError> {
         if self.errors.is_empty() { Ok(config) } else { Err(ConfigError(self.errors)) }
     }
@@ -144,12 +158,7 @@ impl FunctionConfig {
             let log = |error: &InvalidUri| tracing::error!(%error, "HEARTBEAT_URL is not a URL, no heartbeat is sent");
             url.parse::<Uri>().inspect_err(log).ok()
         });
-        let public_url = variables.optional("PUBLIC_URL").and_then(|url| {
-            let log = |error: &PublicUrlError| {
-                tracing::error!(%error, url, "PUBLIC_URL is not valid, links have the host of the last push");
-            };
-            url.parse::<PublicUrl>().inspect_err(log).ok()
-        });
+        let public_url = variables.public_url("PUBLIC_URL");
         let auth_methods = variables.optional("AUTH_METHODS").map_or(Ok(AuthMethods::default()), |list| list.parse());
         let config = Self {
             raw_bucket: variables.required("RAW_BUCKET"),
@@ -274,7 +283,8 @@ mod tests {
     #[test]
     fn the_board_function_requires_a_bucket_and_a_table() {
         let lookup = |name: &str| ["RAW_BUCKET", "STATE_TABLE"].contains(&name).then(|| name.to_lowercase());
-        let expected = BoardConfig { raw_bucket: "raw_bucket".into(), state_table: "state_table".into() };
+        let expected =
+            BoardConfig { raw_bucket: "raw_bucket".into(), state_table: "state_table".into(), public_url: None };
         assert_eq!(BoardConfig::from_lookup(lookup), Ok(expected));
         let message = BoardConfig::from_lookup(|_| None).unwrap_err().to_string();
         assert!(

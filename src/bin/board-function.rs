@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
     // retried when they are needed.
     let (_, ()) = tokio::join!(rules.current(Timestamp::now()), state.connect());
     tracing::info!(version = smartclean_push::VERSION, "started");
-    let board = Arc::new(Board::new(Box::new(state), Box::new(rules)));
+    let board = Arc::new(Board::new(Box::new(state), Box::new(rules)).with_public_url(config.public_url));
     lambda::run(|event, invocation| {
         let board = Arc::clone(&board);
         async move { board.handle_event(&event, &invocation, Timestamp::now()).await }

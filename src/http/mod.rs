@@ -136,7 +136,7 @@ impl App {
     fn route(&self, parts: &Parts, context: &RequestInfo) -> Result<Route, Problem> {
         let route = route(parts, self.authenticator.auth_methods, self.metrics.is_some())?;
         if route.changes_state() {
-            origin::reject_cross_origin(parts).inspect_err(|_| {
+            origin::reject_cross_origin(parts, None).inspect_err(|_| {
                 let RequestInfo { request_id, source, .. } = context;
                 tracing::warn!(%request_id, %source, "cross-origin request rejected");
             })?;

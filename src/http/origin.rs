@@ -10,16 +10,18 @@ use super::problem::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Checks the headers, before authentication, so that the response says nothing about a password.
+/// Checks the headers, before authentication, so that the response says nothing about a password. `public` is the host by which
+/// browsers know this receiver, if a proxy changes the header `Host`.
 ///
 /// # Errors
 /// [`Problem::ForeignOrigin`] if a browser sent the request for a page of another origin. A retry cannot help.
-pub(super) fn reject_cross_origin(parts: &Parts) -> Result<(), Problem> {
-    let own = own_host(parts);
+pub(super) fn reject_cross_origin(parts: &Parts, public: Option<&str>) -> Result<(), Problem> {
+    let is_own_host =
+        |origin: &str| [Some(own_host(parts)), public].iter().flatten().any(|host| is_same_host(origin, host));
     let mut sites = parts.headers.get_all(SEC_FETCH_SITE).iter();
     let mut origins = parts.headers.get_all(ORIGIN).iter();
     let is_own_site = sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let is_own = is_own_site && origins.all(|origin| origin.to_str().is_ok_and(|origin| is_same_host(origin, own)));
+    let is_own = is_own_site && origins.all(|origin| origin.to_str().is_ok_and(is_own_host));
     if is_own { Ok(()) } else { Err(Problem::ForeignOrigin) }
 }
 
@@ -47,7 +49,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        reject_cross_origin(&request.body(()).unwrap().into_parts().0).is_ok()
+        reject_cross_origin(&request.body(()).unwrap().into_parts().0, None).is_ok()
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl<'p> PageRoute<'p> {
     /// The page of a request; `None` if its path is unknown.
     pub(super) fn parse(parts: &'p Parts) -> Option<Self> {
         let path = parts.uri.path().strip_prefix(BOARD)?;
-        if path.is_empty() {
+        if matches!(path, "" | "/") {
             return Some(Self::Board);
         }
         // API Gateway decodes paths, so that the id of a zone can contain a slash.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::CleaningError;
 use super::evaluator::{Evaluator, Lease, ZoneChange};
 use super::links::{self, Invitation, LinkedAlert, LinkedAlerts};
 use super::ports::{StateStore, UnavailableError};
 use super::projects::{NamedZone, known_projects};
 use super::state_documents::read;
+use super::{CleaningError, PublicUrl};
 use crate::domain::alert::AlertId;
 use crate::domain::alert::life::{AlertLife, Claim};
 use crate::domain::engine::{self, Evaluation};
@@ -21,6 +21,8 @@ use crate::domain::state::{Channel, ZoneKey, ZoneState};
 
 /// Most alerts of a page.
 pub const MOST_ALERTS: usize = 20;
+/// Most answers of a zone that wait to be archived. More could displace others.
+const MOST_WAITING: usize = 400;
 /// Most projects of a page about a zone, which names no project.
 const MOST_PROJECTS: usize = 20;
 /// The same answer of the same people within this time is a repeat.
@@ -32,6 +34,8 @@ pub struct Answers<'p> {
     pub state: &'p dyn StateStore,
     /// The rules in force.
     pub rules: Arc<RuleSet>,
+    /// The URL of this receiver that the operator has set.
+    pub public_url: Option<PublicUrl>,
     /// The channels of the messages that an answer makes due.
     pub channels: Vec<Channel>,
     /// The time.
@@ -60,6 +64,8 @@ pub enum AnswerOutcome {
     HeldBy(Claim),
     /// The alert is over, and nothing changed.
     Over,
+    /// The zone had too many answers since the last sweep, and nothing changed.
+    TooMany,
 }
 
 /// An open alert that a page shows.
@@ -168,6 +174,7 @@ impl Answers<'_> {
         let change = |zone: &str, state: ZoneState| {
             let decided = state.lives.find(alert).map(|life| self.response(zone, life, action, by));
             let (decided, response) = match decided {
+                Some(Ok(_)) if state.lives.facts().responses.len() >= MOST_WAITING => (AnswerOutcome::TooMany, None),
                 None => (AnswerOutcome::Over, None),
                 Some(Ok(response)) => (AnswerOutcome::Recorded, Some(response)),
                 Some(Err(outcome)) => (outcome, None),
@@ -248,9 +255,7 @@ impl Answers<'_> {
 
     /// For how long an alert is taken.
     fn ack_for(&self, life: &AlertLife) -> SignedDuration {
-        let rule = self.rules.rules.iter().find(|rule| rule.id == life.rule);
-        let settings = rule.and_then(|rule| rule.effective(&life.location.source()));
-        settings.map_or_else(|| Settings::default().ack_for, |settings| settings.ack_for)
+        self.rules.settings_of(life).map_or_else(|| Settings::default().ack_for, |settings| settings.ack_for)
     }
 
     async fn zones(&self, keys: impl Iterator<Item = String>) -> Result<BTreeMap<String, ZoneState>, UnavailableError> {

@@ -133,7 +133,8 @@ mod tests {
         let life: AlertLife = serde_json::from_str(include_str!("../../tests/data/alert.json")).unwrap();
         let silent = AlertLife { kind: Kind::Silence, answerable: false, ..life.clone() };
         let battery = AlertLife { answerable: false, ..life.clone() };
-        let zone = Attention { alerts: vec![life], devices: vec![silent, battery], more_devices: 20, ..Attention::default() };
+        let zone =
+            Attention { alerts: vec![life], devices: vec![silent, battery], more_devices: 20, ..Attention::default() };
         let mut board = BoardView::default();
         board.add(zone);
         assert_eq!((board.zones.len(), board.silent.len(), board.devices.len(), board.more_devices), (1, 1, 1, 20));

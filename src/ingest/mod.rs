@@ -354,7 +354,8 @@ impl Ingest {
     /// [`UnavailableError`] if the rules were never read and cannot be read now. A retry can help.
     pub async fn answers(&self, now: Timestamp) -> Result<Answers<'_>, UnavailableError> {
         let rules = self.ports.rules.current(now).await?;
-        Ok(Answers { state: &*self.ports.state, channels: self.channels(&rules), rules, now })
+        let (channels, public_url) = (self.channels(&rules), self.public_url.configured.clone());
+        Ok(Answers { state: &*self.ports.state, channels, rules, public_url, now })
     }
 
     /// Records what people did in zones, each with its first receipt: open alerts are answered; after a cleaning, sums restart, and

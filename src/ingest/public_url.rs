@@ -120,10 +120,22 @@ mod tests {
     #[test]
     fn a_url_of_this_machine_is_known() {
         let is_loopback = |text: &str| text.parse::<PublicUrl>().unwrap().is_loopback();
-        for local in ["http://127.0.0.1:8080", "http://localhost", "http://localhost:1", "http://[::1]:8080", "http://0.0.0.0:1", "https://[::1]"] {
+        for local in [
+            "http://127.0.0.1:8080",
+            "http://localhost",
+            "http://localhost:1",
+            "http://[::1]:8080",
+            "http://0.0.0.0:1",
+            "https://[::1]",
+        ] {
             assert!(is_loopback(local), "{local}");
         }
-        for other in ["https://push.example.com", "http://10.0.0.5:8080", "http://localhost.example.com", "http://[2001:db8::1]:1"] {
+        for other in [
+            "https://push.example.com",
+            "http://10.0.0.5:8080",
+            "http://localhost.example.com",
+            "http://[2001:db8::1]:1",
+        ] {
             assert!(!is_loopback(other), "{other}");
         }
     }

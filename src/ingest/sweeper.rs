@@ -34,7 +34,7 @@ const MAX_ZONES: usize = 5_000;
 const MAX_WAITING: usize = 5_000;
 /// Time limit for archiving alerts and responses.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval of recording it, so that it does not cost a write per push.
+/// Interval of recording the time of the last push, so that it does not cost a write per push.
 const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Time limit for recording it, which a push waits for.
 pub const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(1);

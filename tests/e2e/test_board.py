@@ -115,7 +115,7 @@ def follow(host, browser, board, soap, pictures):
     board.reload()
     assert "Reported done at" in board.inner_text("main") and "AB has it" not in board.inner_text("main")
     host.push(80)
-    reload_until(looked, "This alert is over", host.WITHIN)
+    reload_until(looked, "No open alert", host.WITHIN)
     began = time.monotonic()
     while soap in board.inner_text("main"):
         assert time.monotonic() < began + host.WITHIN

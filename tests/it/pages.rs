@@ -402,7 +402,7 @@ async fn an_answer_is_about_one_alert_and_an_alert_that_is_over_stays_over() {
         assert_eq!(pages.send(&pages.form(&link, &lives[0], "action=take&by=JD")).await.status, 303);
         assert!(pages.documents() == before);
         let page = pages.get(&link).await;
-        assert!(page.body.contains("1 open alert") && page.body.contains("Over in the meantime: 1."), "{}", page.body);
+        assert!(page.body.contains("1 open alert") && page.body.contains("No longer open: 1."), "{}", page.body);
     }
 }
 
@@ -664,5 +664,59 @@ async fn an_answer_about_a_device_without_a_zone_names_the_device() {
             (responses[0].response.zone.as_str(), responses[0].response.project.as_deref()),
             ("alone", Some("building"))
         );
+    }
+}
+
+#[tokio::test]
+async fn answers_of_the_public_host_are_accepted_although_a_proxy_changes_the_header_host() {
+    let pages = Pages::new(Host::Function).await;
+    let url = || Some("https://alerts.example.com".parse().unwrap());
+    let board = Board::new(Box::new(pages.state.clone()), Box::new(Arc::new(RuleSet::pack())));
+    let pages = Pages { board: board.with_public_url(url()), ..pages };
+    let (link, life) = (pages.link(60).await, pages.lives()[0].clone());
+    let form = pages.form(&link, &life, "action=take&by=JD");
+    let origin = |origin: &str| Sent { origin: Some(origin.to_owned()), ..form.clone() };
+    assert_eq!(pages.send(&origin("https://other.example.com")).await.status, 403);
+    assert_eq!(pages.send(&origin("https://alerts.example.com")).await.status, 303);
+    assert_eq!(pages.send(&form).await.status, 303, "its own host as well");
+}
+
+#[tokio::test]
+async fn a_phone_is_invited_only_where_its_browser_keeps_the_cookie() {
+    let pages = Pages::new(Host::Function).await;
+    for (url, status) in [("http://10.0.0.5:8080", 403), ("https://10.0.0.5", 200), ("http://127.0.0.1:8080", 200)] {
+        let board = Board::new(Box::new(pages.state.clone()), Box::new(Arc::new(RuleSet::pack())));
+        let path = format!("/board/i/{}", pages.invite(Role::Respond).await);
+        let board = board.with_public_url(Some(url.parse().unwrap()));
+        let event = json!({
+            "version": "2.0", "rawPath": path, "rawQueryString": "", "headers": {}, "isBase64Encoded": false,
+            "requestContext": {
+                "http": { "method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7" },
+                "requestId": "id", "stage": "$default", "timeEpoch": 0, "domainName": "board.example",
+            },
+        });
+        let answer = board.handle_event(event.to_string().as_bytes(), "invocation", Timestamp::now()).await.unwrap();
+        let answer = serde_json::to_value(answer).unwrap();
+        assert_eq!(answer["statusCode"], status, "{url}");
+        assert_eq!(answer["cookies"].as_array().is_some_and(|cookies| !cookies.is_empty()), status == 200, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_without_a_building_records_nothing_if_several_have_the_room() {
+    for host in HOSTS {
+        let pages = Pages::new(host).await;
+        let members = json!({ "DEVID": "other", "PID": "annex", "unixT": pages.now.as_millisecond() });
+        push_to(pages.app.ingest(), body(&[reading_with("SS", &json!({ "p": 4 }), &members)]), pages.now)
+            .await
+            .unwrap();
+        let token = pages.invite(Role::Respond).await;
+        let before = pages.documents();
+        let post = pages.send(&pages.post("/board/z/zone", "action=clean").with_cookie(&token)).await;
+        assert!(post.body.contains("<h1>Which building?</h1>"), "{host:?} {post:?}");
+        assert!(post.body.contains("href=\"/board/z/zone?project=annex\""), "{}", post.body);
+        assert!(pages.documents() == before, "{host:?}");
+        let one = pages.post("/board/z/zone?project=annex", "action=clean").with_cookie(&token);
+        assert_eq!(pages.send(&one).await.status, 303);
     }
 }

@@ -167,7 +167,9 @@ fn report(invitation: &Invitation, key: &str, link: &str, svg: Option<&Path>) ->
     for row in code.render::<Dense1x2>().build().lines() {
         print(format_args!("\u{1b}[30;107m{row}\u{1b}[0m\n"));
     }
-    note("The link is not shown again. Send it to the team only: each phone that opens it is invited.");
+    note(
+        "The link is not shown again. Send it to the team only: each phone that opens it is invited, and sees the board at /board.",
+    );
     Ok(())
 }
 

@@ -47,7 +47,7 @@ impl AlertCard {
     #[must_use]
     pub fn new(life: &AlertLife, rules: &RuleSet, now: Timestamp) -> Self {
         let texts = Texts::new("en", rules);
-        let rule = rules.rules.iter().find(|rule| rule.id == life.rule);
+        let rule = rules.rule(&life.rule);
         let alert = Alert {
             id: life.alert,
             rule: life.rule.clone(),

@@ -9,9 +9,9 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::cookie;
+use super::door::door_path;
 use super::error::PageError;
 use super::layout::{add_headers, name, page};
 use crate::domain::alert::life::AlertLife;
@@ -205,7 +205,7 @@ impl BoardPage<'_> {
                 }
                 @for life in alerts { (self.alert(life)) }
                 @if *more > 0 { p { "And " (more) " more." } }
-                @if *suppressed > 0 { p.note { (suppressed) " more alerts are suppressed." } }
+                @if *suppressed > 0 { p.note { "Suppressed alerts: " (suppressed) } }
             }
         }
     }
@@ -225,6 +225,7 @@ impl BoardPage<'_> {
                         strong { (name(&claim.by)) " has it" } " until " (card.moment(claim.hold.until)) "."
                     }
                     (None, Some((at, _))) if life.is_done() => { "Reported done at " (card.moment(at)) "." }
+                    _ if life.started.is_some() => { "People have begun." }
                     _ => { strong { "Nobody has it." } }
                 }
             }
@@ -267,8 +268,6 @@ impl BoardPage<'_> {
 
 /// The path of the page of the zone with this key; `None` for a device without a zone.
 fn door(zone: &str) -> Option<String> {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let ZoneKey { project, id, .. } = ZoneKey::parse(zone).filter(|key| key.is_zone && !key.id.is_empty())?;
-    let project = if project.is_empty() { String::new() } else { format!("?project={}", encoded(&project)) };
-    Some(format!("/board/z/{}{project}", encoded(&id)))
+    Some(door_path(&id, &project))
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use maud::html;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::card::card;
 use super::error::PageError;
@@ -11,7 +12,7 @@ use super::{Visit, Visitor};
 use crate::domain::display::presentable;
 use crate::http::authenticator::sanitized_name;
 use crate::http::body::RequestBody;
-use crate::ingest::answers::MOST_ALERTS;
+use crate::ingest::answers::{MOST_ALERTS, ZoneAlerts};
 use crate::notify;
 
 /// Shows the open alerts of a zone, answers one of them, or records a cleaning.
@@ -26,6 +27,10 @@ pub(super) async fn respond(
         return Err(PageError::NotInvited);
     }
     let found = answers.zone(zone, project).await?;
+    // Two buildings can have a zone with the same id.
+    if found.projects.len() > 1 {
+        return Ok(choice(visit, zone, &found));
+    }
     if let Some(body) = body {
         let form = visit.form(body).await?;
         match (form.get("action"), visitor) {
@@ -55,4 +60,23 @@ pub(super) async fn respond(
         @if !more.is_empty() { p { (more.len()) " more alerts are open here." } }
     };
     Ok(page(StatusCode::OK, &title, &content))
+}
+
+/// The page that lists the buildings with this zone. It records nothing.
+fn choice(visit: &Visit<'_>, zone: &str, found: &ZoneAlerts) -> Response<Bytes> {
+    let names = &visit.answers.rules.names;
+    let content = html! {
+        h1 { "Which building?" }
+        ul { @for project in found.projects.values() {
+            li { a href=(door_path(zone, project)) { (name(names.site_name(project))) } }
+        } }
+    };
+    page(StatusCode::OK, "Which building?", &content)
+}
+
+/// The path of the page of a zone.
+pub(super) fn door_path(zone: &str, project: &str) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let project = if project.is_empty() { String::new() } else { format!("?project={}", encoded(project)) };
+    format!("/board/z/{}{project}", encoded(zone))
 }

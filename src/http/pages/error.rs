@@ -96,8 +96,8 @@ impl PageError {
             Self::NotInvited => (
                 StatusCode::FORBIDDEN,
                 "This phone is not invited",
-                "Ask your supervisor for an invitation: a link or a code that you open once on this phone. Then scan \
-                 this code again.",
+                "Ask your supervisor for an invitation: a link or a code that you open once on this phone. Then open \
+                 this page again.",
             ),
             Self::NoHttps => (
                 StatusCode::FORBIDDEN,

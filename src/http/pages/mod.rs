@@ -29,10 +29,10 @@ use super::origin::reject_cross_origin;
 use super::route::PageRoute;
 use crate::domain::display::presentable;
 use crate::domain::state::Channel;
-use crate::ingest::RequestInfo;
 use crate::ingest::answers::{AnswerAction, AnswerOutcome, Answers, OpenAlert};
 use crate::ingest::links::{Invitation, Role};
 use crate::ingest::ports::{RuleSource, StateStore, UnavailableError};
+use crate::ingest::{PublicUrl, RequestInfo};
 use crate::notify::AlertCard;
 
 /// Largest form, in bytes.
@@ -44,13 +44,20 @@ const LONGEST_BY: usize = 40;
 pub struct Board {
     state: Box<dyn StateStore>,
     rules: Box<dyn RuleSource>,
+    public_url: Option<PublicUrl>,
     memory: BoardMemory,
 }
 
 impl Board {
     /// The pages about the zones in this state store.
     pub fn new(state: Box<dyn StateStore>, rules: Box<dyn RuleSource>) -> Self {
-        Self { state, rules, memory: BoardMemory::default() }
+        Self { state, rules, public_url: None, memory: BoardMemory::default() }
+    }
+
+    /// Sets the URL of this receiver, if it is not the one of requests.
+    #[must_use]
+    pub fn with_public_url(self, public_url: Option<PublicUrl>) -> Self {
+        Self { public_url, ..self }
     }
 
     /// Handles one request. Errors are pages too.
@@ -61,7 +68,7 @@ impl Board {
 
     async fn answers(&self, now: Timestamp) -> Result<Answers<'_>, UnavailableError> {
         let (rules, channels) = (self.rules.current(now).await?, vec![Channel::Sns]);
-        Ok(Answers { state: &*self.state, rules, channels, now })
+        Ok(Answers { state: &*self.state, rules, channels, public_url: self.public_url.clone(), now })
     }
 }
 
@@ -96,14 +103,14 @@ async fn respond<'a>(
         (&Method::POST, _) => Some(body),
         _ => return Err(PageError::MethodNotAllowed("GET, HEAD, POST")),
     };
-    if body.is_some() {
-        check_form(parts)?;
-    }
     let answers = answers.await?;
+    if body.is_some() {
+        check_form(parts, answers.public_url.as_ref().map(PublicUrl::host))?;
+    }
     let visit = async |answers| Visit::new(parts, context, answers, body.is_some()).await;
     match route {
         PageRoute::Board => board::respond(parts, &answers, memory).await,
-        PageRoute::Invitation { token } => invitation::show(&answers, token).await,
+        PageRoute::Invitation { token } => invitation::show(&answers, context, token).await,
         PageRoute::Link { token } => link::respond(&visit(answers).await?, token, body).await,
         PageRoute::Door { zone, project } => {
             door::respond(&visit(answers).await?, &zone, project.as_deref(), body).await
@@ -112,14 +119,14 @@ async fn respond<'a>(
 }
 
 /// Checks the headers of a form. Unlike a program that pushes, a browser always sends `Origin` with one.
-fn check_form(parts: &Parts) -> Result<(), PageError> {
+fn check_form(parts: &Parts, public_host: Option<&str>) -> Result<(), PageError> {
     if content_type(&parts.headers).as_deref() != Some(mime::APPLICATION_WWW_FORM_URLENCODED.essence_str()) {
         return Err(PageError::MediaType);
     }
     if !parts.headers.contains_key(ORIGIN) {
         return Err(PageError::ForeignOrigin);
     }
-    reject_cross_origin(parts)?;
+    reject_cross_origin(parts, public_host)?;
     declared_length(&parts.headers, MAX_FORM)?;
     Ok(())
 }
@@ -180,7 +187,7 @@ impl<'a> Visit<'a> {
     async fn answer(&self, open: &[OpenAlert], form: &PageForm) -> Result<(), PageError> {
         let by = match &self.visitor {
             Visitor::Team(team) => team.clone(),
-            Visitor::Anyone | Visitor::ViewOnly => form.by().ok_or(PageError::NoName)?,
+            Visitor::Anyone | Visitor::ViewOnly => form.sender().ok_or(PageError::NoName)?,
         };
         let (action, alert) = (form.action()?, form.get("alert").ok_or(PageError::Form)?);
         let Some(OpenAlert { zone, life }) = open.iter().find(|open| open.life.alert.to_string() == alert) else {
@@ -189,6 +196,9 @@ impl<'a> Visit<'a> {
         let outcome = self.answers.answer(zone, life.alert, action, &by).await?;
         let (request_id, zone, name) = (&self.context.request_id, sanitized_name(zone), sanitized_name(&by));
         tracing::info!(%request_id, zone, alert, ?action, by = name, ?outcome, "alert answered");
+        if outcome == AnswerOutcome::TooMany {
+            return Err(PageError::TooMany);
+        }
         if let AnswerOutcome::HeldBy(claim) = outcome {
             let card = AlertCard::new(life, &self.answers.rules, self.answers.now);
             let (since, until) = (card.moment(claim.hold.at), card.moment(claim.hold.until));
@@ -228,7 +238,7 @@ impl PageForm {
     }
 
     /// The team or the initials; `None` if they are missing, invisible or too long.
-    fn by(&self) -> Option<String> {
+    fn sender(&self) -> Option<String> {
         presentable(self.get("by")?).filter(|by| by.chars().count() <= LONGEST_BY)
     }
 

@@ -27,6 +27,9 @@ use domain::response::{ReceivedResponse, Response};
 use domain::rules::names::Names;
 use history::Period;
 
+/// The id of the rule of test alerts, which are left out.
+const TEST_ALERT: &str = "test-alert";
+
 /// Most alerts in [`SlaReport::worst`].
 const WORST: usize = 10;
 
@@ -36,7 +39,7 @@ const VERSION: u32 = 2;
 /// What the numbers of a report mean.
 pub const DEFINITIONS: [&str; 8] = [
     "An alert counts if it was raised in the period: when its reading was first received, its suppression ended, or missing data \
-     was noticed. People are told then. Alerts whose rule was withdrawn are left out.",
+     was noticed. People are told then. Alerts whose rule was withdrawn, and test alerts, are left out.",
     "Reaction is the time from then until somebody took the alert, began in the zone, or it was done. Resolution is the time until \
      it was done.",
     "Done is the earliest of: people reported it, the task system recorded it, the sensor measured it. An answer counts whenever \
@@ -191,6 +194,7 @@ impl SlaScope {
             && is_in(&self.sites, tables::site(life, names))
             && is_in(&self.zones, life.location.zone.as_deref())
             && is_in(&self.rules, Some(&life.rule))
+            && life.rule != TEST_ALERT
     }
 }
 

@@ -159,7 +159,7 @@ fn a_message_has_links_where_all_of_its_audiences_want_them() {
     ];
     let rules = rules(&all.concat());
     for (to, email, sms) in [
-        (&[][..], true, false),
+        (&[][..], false, false),
         (&["gone"], true, false),
         (&["default"], true, false),
         (&["none"], false, false),
@@ -172,6 +172,7 @@ fn a_message_has_links_where_all_of_its_audiences_want_them() {
         let to: Vec<String> = to.iter().map(|id| (*id).to_owned()).collect();
         assert_eq!(rules.links(&to), Links { email, sms }, "{to:?}");
     }
+    assert_eq!(RuleSet::pack().links(&[]), Links::default(), "to everybody, without audiences");
 }
 
 #[test]

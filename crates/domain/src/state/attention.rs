@@ -88,7 +88,8 @@ impl Attention {
     pub fn sort_key(&self) -> String {
         let alerts = self.alerts.iter().chain(&self.devices).map(urgency).min();
         let unsent = self.unsent.values().map(|unsent| unsent.since).min();
-        let unsent = unsent.map(|since| format!("{}~{}", severity_key(false, Severity::Critical as u8), seconds(since)));
+        let unsent =
+            unsent.map(|since| format!("{}~{}", severity_key(false, Severity::Critical as u8), seconds(since)));
         alerts.map(sort_key).or(unsent).unwrap_or_default()
     }
 }
