@@ -141,7 +141,7 @@ impl Site {
 /// A reading of device `number` of a zone. That of the soap is below its limit if the zone has an alert.
 fn text_of(number: usize, zone: usize, at: i64) -> String {
     let text = text::text_at(number, zone, at);
-    if zone % ALERTING == 0 { text.replace(r#""p":"18""#, r#""p":"4""#) } else { text }
+    if zone.is_multiple_of(ALERTING) { text.replace(r#""p":"18""#, r#""p":"4""#) } else { text }
 }
 
 fn context(at: i64) -> RequestInfo {

@@ -37,7 +37,7 @@ impl MockTable {
             "Query" => {
                 assert_eq!(sent["IndexName"], "attention");
                 let most = usize::try_from(sent["Limit"].as_u64().unwrap()).unwrap();
-                let mut found: Vec<_> = items.values().map(|item| projected(item)).collect();
+                let mut found: Vec<_> = items.values().map(projected).collect();
                 found.retain(|item| item["attention_shard"] == sent["ExpressionAttributeValues"][":shard"]);
                 found.sort_by_key(|item| item["attention"]["S"].as_str().unwrap().to_owned());
                 found.truncate(most);
