@@ -315,6 +315,10 @@ bench-parts: needs-rust ## Measures each part of a push of 5,000 readings, besid
 bench-serve: needs-rust ## Measures pushes per second of a local server, beside the confirmed writes of its disk
 	@cargo bench --quiet --locked --profile optimized -p smartclean-command --bench serve
 
+.PHONY: bench-board
+bench-board: needs-rust ## Measures views of the board, and pushes beside them, by devices. ARGS="--into docs/performance.md" renews its table
+	@cargo bench --quiet --locked --profile optimized -p smartclean-push --features lake,local --bench board -- $(ARGS)
+
 .PHONY: bench-history
 bench-history: needs-rust ## Measures a backtest over a year of 1,000 devices: readings per second, memory; half an hour
 	@benches/history

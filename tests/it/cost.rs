@@ -136,7 +136,8 @@ fn assumptions_agree_with_the_template_and_the_default_rate_limit() {
     let template = page("template.yaml");
     let memory = format!("MemorySize: {}\n", assumptions::MEMORY.value * 1_024.0);
     let together = format!("BatchSize: {}\n", assumptions::LOOKED_AT_TOGETHER.value);
-    for line in [&memory, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
+    let of_pages = format!("MemorySize: {}\n", assumptions::PAGE_MEMORY.value * 1_024.0);
+    for line in [&memory, &of_pages, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
         assert!(template.contains(line), "{line}");
     }
     let limit = smartclean_push::domain::rate_limit::RateLimit::default();

@@ -1,6 +1,7 @@
 //! The AWS adapters against a mock service, which speaks the wire formats of AWS and fails on demand.
 
 mod archive;
+mod board;
 #[cfg(target_os = "linux")]
 mod connections;
 mod dynamodb;

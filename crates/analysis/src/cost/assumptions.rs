@@ -26,6 +26,7 @@ macro_rules! assumptions {
 const MEASURED: &str = "measured: a simulated day of 200 devices of all types, 21,017 readings, into `serve`";
 const SIMULATED: &str = "measured: `simulate --out history --devices 100 --days 7 --from 2026-10-01`, \
                          then `replay raw --from history --state state.db --alerts`";
+const NOT_KNOWN: &str = "assumed; see docs/response-times.md for yours";
 const NOT_MEASURED: &str = "assumed; see Duration of the function in CloudWatch";
 
 assumptions! {
@@ -55,6 +56,22 @@ assumptions! {
     INDEX: "write units of the index with a zone's write", 0.5, "", MEASURED;
     /// Messages about a device in a month, by the built-in rules. AWS bills messages; alerts can share one.
     MESSAGES: "messages about a device a month", 6.1, "", SIMULATED;
+    /// Hours for which an alert is open.
+    OPEN_HOURS: "time for which an alert is open", 2.0, "hours", NOT_KNOWN;
+    /// KB of an open alert, in the item of its zone and in the index of open alerts.
+    OPEN_ALERT: "an open alert, in its zone and in the index of the board", 0.7, "KB",
+        "an alert as JSON, and its keys";
+    /// Answers to an alert.
+    ANSWERS: "answers to an alert", 2.0, "", "assumed: taken, then done";
+    /// Write units of the index of open alerts for each alert.
+    ATTENTION: "write units of the index of the board with an alert", 5.0, "",
+        "one each if it is raised, taken and over; two if it is done, because its place changes";
+    /// Views of the board in a day.
+    VIEWS: "views of the board", 20.0, "a day", "assumed: one phone. A screen that shows it all day has 2,880";
+    /// Milliseconds of a page.
+    PAGE_MS: "a page, and the board", 30.0, "ms", NOT_MEASURED;
+    /// GB of the function that serves pages.
+    PAGE_MEMORY: "memory of the function of the pages", 0.25, "GB", "template.yaml";
     /// Milliseconds of a stored object's second look, without its readings.
     LOOK_MS: "the second look at a stored push", 30.0, "ms", NOT_MEASURED;
     /// Milliseconds for each reading, at the push and at the second look.

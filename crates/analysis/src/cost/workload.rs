@@ -8,9 +8,10 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::assumptions::{
-    ALARMS, ANSWER, BUFFER, BUFFERED_PUSH, BUFFERED_READING, COMPACTED_OBJECT_MS, COMPACTED_READING_MS,
-    COMPACTION_MEMORY, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES, MESSAGES_A_MINUTE,
-    METRICS, OBJECT, POLLS, PUSH_LOG, READING_MS, RECORD, ROW, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, stored,
+    ALARMS, ANSWER, ANSWERS, ATTENTION, BUFFER, BUFFERED_PUSH, BUFFERED_READING, COMPACTED_OBJECT_MS,
+    COMPACTED_READING_MS, COMPACTION_MEMORY, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY,
+    MESSAGES, MESSAGES_A_MINUTE, METRICS, OBJECT, OPEN_ALERT, OPEN_HOURS, PAGE_MEMORY, PAGE_MS, POLLS, PUSH_LOG,
+    READING_MS, RECORD, ROW, SENT, STATE, SWEEP_MS, TEXTS_A_DAY, VIEWS, stored,
 };
 use crate::words::interval;
 
@@ -36,6 +37,8 @@ const RECORD_STEP: f64 = 5.0 * 1_024.0;
 const LARGEST_RECORD: f64 = 1_000.0 * 1_024.0;
 /// KB of a read unit of DynamoDB.
 const READ_UNIT: f64 = 4.0;
+/// Partitions of the index of open alerts. A view of the board reads all of them.
+const PARTITIONS: f64 = 8.0;
 
 /// How pushes reach the bucket: the template's parameter `RawDelivery`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
@@ -130,45 +133,71 @@ impl Month {
         let looks = (objects / LOOKED_AT_TOGETHER.value).max(objects.min(MINUTES));
         // The compaction runs each day.
         let is_lake = if workload.lake_scanned_gb.is_some() { 1.0 } else { 0.0 };
-        let other_calls = looks + MINUTES + is_lake * DAYS;
+        let messages = (devices * workload.messages_per_device_month).min(MESSAGES_A_MINUTE.value * MINUTES);
+        // Each message is opened, and its page loads again after each answer.
+        let views = VIEWS.value * DAYS;
+        let pages = views + messages * (1.0 + 2.0 * ANSWERS.value);
+        let other_calls = looks + MINUTES + is_lake * DAYS + pages;
         // Seconds that the function works, and its warm processes at a time.
         let work_ms = pushes * workload.push_ms + objects * LOOK_MS.value + 2.0 * READING_MS.value * readings;
         let seconds = (work_ms + MINUTES * SWEEP_MS.value) / 1_000.0;
         let compaction = objects * COMPACTED_OBJECT_MS.value + readings * COMPACTED_READING_MS.value;
         let compaction_gb_seconds = is_lake * compaction / 1_000.0 * COMPACTION_MEMORY.value;
+        let page_gb_seconds = pages * PAGE_MS.value / 1_000.0 * PAGE_MEMORY.value;
         let processes = (seconds / MONTH).ceil().max(1.0);
         let zones = (devices / devices_per_zone).ceil();
         let zone_kb = STATE.value * devices_per_zone;
-        let (read, write) = ((zone_kb / READ_UNIT).ceil(), zone_kb.max(1.0) + INDEX.value);
+        // KB of all open alerts at a time.
+        let open_kb = messages * OPEN_HOURS.value / HOURS * OPEN_ALERT.value;
+        let (read, write) = ((zone_kb / READ_UNIT).ceil(), zone_kb.max(1.0) + INDEX.value + open_kb / zones);
+        // The invitation, the last push, and the index, where a search costs half as much.
+        let view = 2.0 + PARTITIONS * 0.5 * (open_kb / PARTITIONS / READ_UNIT).ceil().max(1.0);
+        // A page reads its link and its zone. An answer reads the zone once more, and a third time when it is archived.
+        let answered = (1.0 + ANSWERS.value) * (1.0 + read) + ANSWERS.value * (1.0 + 3.0 * read);
         // As if no two readings of a push were from the same zone, up to the number of zones.
         let zones_of_pushes = pushes * batch.min(zones);
         let zones_of_objects = objects * (readings / objects).min(zones);
         let changes = (readings * workload.changing_percent / 100.0).min(zones_of_pushes);
-        let messages = (devices * workload.messages_per_device_month).min(MESSAGES_A_MINUTE.value * MINUTES);
         let kept = (bytes + objects * OBJECT.value + is_lake * readings * ROW.value) * workload.months_kept;
         let logged = pushes * PUSH_LOG.value / GB;
         let amounts = [
-            ("API Gateway", "requests", pushes * (SENT.value * batch / METERED).ceil()),
+            ("API Gateway", "requests", pushes * (SENT.value * batch / METERED).ceil() + pages),
             ("Data transfer", "GB of answers", pushes * ANSWER.value / GB),
             ("Lambda", "calls", pushes + other_calls),
-            ("Lambda", "GB-seconds", seconds * MEMORY.value + compaction_gb_seconds),
+            ("Lambda", "GB-seconds", seconds * MEMORY.value + compaction_gb_seconds + page_gb_seconds),
             ("Data Firehose", "GB taken", records_gb),
-            // A sweep archives the alerts of its minute, when they are raised and when they end.
-            ("S3", "objects written", objects + (2.0 * messages).min(MINUTES) + is_lake * 3.0 * HOURS),
-            ("S3", "objects read", (1.0 + is_lake) * objects + processes * MINUTES),
+            // A sweep archives the alerts of its minute, when they are raised and when they end, and the answers.
+            (
+                "S3",
+                "objects written",
+                objects
+                    + (2.0 * messages).min(MINUTES)
+                    + (ANSWERS.value * messages).min(MINUTES)
+                    + is_lake * 3.0 * HOURS,
+            ),
+            ("S3", "objects read", (1.0 + is_lake) * objects + processes * MINUTES + pages.min(MINUTES)),
             ("S3", "GB kept", kept / GB),
             ("SQS", "requests", objects + 2.0 * looks + MINUTES * POLLS.value),
             // A message takes a token of the rate limit, is counted for the SMS of the day, and has a link. When it is sent, and when
-            // its alert is archived, its zone is written once more.
-            ("DynamoDB", "write units", changes * write + messages * (3.0 + 3.0 * write) + processes * FIVE_MINUTES),
+            // its alert is archived, its zone is written once more. An answer writes the zone, and once more when it is archived.
+            (
+                "DynamoDB",
+                "write units",
+                changes * write
+                    + messages * (3.0 + ATTENTION.value + (3.0 + 2.0 * ANSWERS.value) * write)
+                    + processes * FIVE_MINUTES,
+            ),
             // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
             // token and for the SMS of the day.
             (
                 "DynamoDB",
                 "read units",
-                (zones_of_pushes + zones_of_objects) * read + MINUTES * 3.0 + messages * (2.0 + 3.0 * read),
+                (zones_of_pushes + zones_of_objects) * read
+                    + MINUTES * 3.0
+                    + messages * (2.0 + 3.0 * read + answered)
+                    + views * view,
             ),
-            ("DynamoDB", "GB kept and restorable", zones * zone_kb / KB_OF_GB),
+            ("DynamoDB", "GB kept and restorable", (zones * zone_kb + 2.0 * open_kb) / KB_OF_GB),
             ("SNS", "messages", messages),
             ("SNS", "emails", messages * workload.emails),
             ("SNS", "SMS to Singapore", messages.min(TEXTS_A_DAY.value * DAYS) * workload.phones),
