@@ -213,6 +213,16 @@ impl AlertLife {
         self.rule == rule && self.device == device
     }
 
+    /// Whether an alert for `device` is of its rule and device and, if that counts reasons, about no other reasons.
+    #[must_use]
+    pub fn is_about(&self, alert: &Alert, device: &str) -> bool {
+        let has_reasons = match alert.reasons.as_slice() {
+            [] => self.reasons.is_empty(),
+            reasons => reasons.iter().all(|reason| self.reasons.contains(reason)),
+        };
+        self.is_of(&alert.rule, device) && (self.kind != Kind::Reasons || has_reasons)
+    }
+
     /// When it was first done, and the source of this knowledge.
     #[must_use]
     pub fn first_done(&self) -> Option<(Timestamp, ResponseSource)> {

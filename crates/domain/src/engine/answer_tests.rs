@@ -247,3 +247,30 @@ fn a_repeated_escalation_has_the_same_id() {
     };
     assert_eq!(id("10:15"), id("10:16"));
 }
+
+#[test]
+fn done_drops_no_suppressed_complaint_about_another_reason() {
+    let mute = "[[mute]]\nuntil = \"2026-11-23 11:00\"\nreason = \"x\"\nrules = \"bad-feedback\"\n";
+    for (reasons, left) in [(&["Wet floor"][..], 1), (&["No soap", "Wet floor"], 1), (&[], 1), (&["No soap"], 0)] {
+        let mut zone = FollowedZone::new("");
+        zone.complain(&["No soap"], "10:00");
+        zone.rules = FollowedZone::new(mute).rules;
+        assert!(zone.complain(reasons, "10:05").is_empty(), "it is muted");
+        zone.done("bad-feedback", "10:10");
+        assert_eq!(zone.state.suppressed.alerts(), left, "{reasons:?}");
+    }
+}
+
+#[test]
+fn a_snoozed_complaint_suppresses_none_about_another_reason() {
+    for (reasons, told) in [(&["Wet floor"][..], 1), (&["No soap", "Wet floor"], 1), (&[], 1), (&["No soap"], 0)] {
+        let mut zone = FollowedZone::new("");
+        zone.complain(&["No soap"], "10:00");
+        zone.snooze("bad-feedback", "10:02", "18:00");
+        assert_eq!(zone.complain(reasons, "10:05").len(), told, "{reasons:?}");
+    }
+    let mut zone = FollowedZone::new("");
+    zone.complain(&[], "10:00");
+    zone.snooze("bad-feedback", "10:02", "18:00");
+    assert!(zone.complain(&[], "10:05").is_empty(), "both have no reason");
+}

@@ -70,11 +70,19 @@ impl NaiveEngine<'_> {
         self.lives.iter().filter(move |life| (life.rule, life.device, life.end) == (rule, device, None))
     }
 
-    /// Until when an alert waits because people snooze one of its rule and device that is at least as severe.
+    /// Until when an alert waits because people snooze one about it that is at least as severe.
     pub(super) fn snoozed_until(&self, alert: &ModelAlert) -> Option<i64> {
-        let lives = self.open_lives(alert.rule, alert.device);
+        let lives = self.open_lives(alert.rule, alert.device).filter(|life| self.is_about(life, alert));
         let lives = lives.filter(|life| life.severity >= alert.severity && !life.is_done());
         lives.filter_map(|life| life.snoozed).map(|(_, until)| until).filter(|until| *until > self.now).max()
+    }
+
+    /// Whether an alert is of the rule and the device of a life and, if the rule counts reasons, has only reasons of it.
+    pub(super) fn is_about(&self, life: &ModelLife, alert: &ModelAlert) -> bool {
+        let reasons = |all: &[String]| if all.is_empty() { vec![String::new()] } else { all.to_vec() };
+        let [known, new] = [&life.reasons, &alert.reasons].map(|all| reasons(all));
+        (life.rule, life.device) == (alert.rule, alert.device)
+            && (self.rule(alert).kind != Kind::Reasons || new.iter().all(|reason| known.contains(reason)))
     }
 
     /// People answer one of the open alerts.
@@ -84,12 +92,13 @@ impl NaiveEngine<'_> {
         let Some(index) = open.get(which % open.len().max(1)).copied() else { return Vec::new() };
         let Some((at, responded)) = self.capped(responded) else { return Vec::new() };
         let mut sent = self.release(at);
-        let ModelLife { rule, device, at, reasons, .. } = self.lives[index].clone();
+        let life = self.lives[index].clone();
         let is_new = self.respond(responded, Some(index));
-        if let Some(done) = responded.done.filter(|done| is_new && *done >= at) {
+        if let Some(done) = responded.done.filter(|done| is_new && *done >= life.at) {
+            self.clean_suppressed(done, Some(&life));
+            let ModelLife { rule, device, reasons, .. } = life;
             let reasons = if reasons.is_empty() { vec![String::new()] } else { reasons };
             self.facts.push(Fact::Answered { rule: self.world.rules[rule].id.clone(), device, reasons, at: done });
-            self.clean_suppressed(done, Some((rule, device)));
             let messages = self.evaluate(done).1;
             self.note(!messages.is_empty(), Feature::DoneSendsResolved);
             sent.extend(messages);

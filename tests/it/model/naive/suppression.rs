@@ -362,11 +362,10 @@ impl NaiveEngine<'_> {
         }
     }
 
-    /// Resolves suppressed alerts of counts and sums that a cleaning ends, or an answer to an alert of this rule and device.
-    pub(super) fn clean_suppressed(&mut self, cleaned: i64, only: Option<(usize, usize)>) {
+    /// Resolves suppressed alerts of counts and sums that a cleaning ends, or an answer to the alert that they are about.
+    pub(super) fn clean_suppressed(&mut self, cleaned: i64, answered: Option<&ModelLife>) {
         for mut suppressed in std::mem::take(&mut self.suppressed) {
-            let ModelAlert { rule, device, .. } = suppressed.alert;
-            if only.is_some_and(|only| only != (rule, device)) {
+            if answered.is_some_and(|life| !self.is_about(life, &suppressed.alert)) {
                 self.suppressed.push(suppressed);
                 continue;
             }
