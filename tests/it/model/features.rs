@@ -71,6 +71,8 @@ pub(crate) enum Feature {
     ReminderHeld,
     /// People are told about an alert again when its snooze ends.
     ToldAgain,
+    /// A snooze ends because its alert becomes more severe.
+    SnoozeEndsBySeverity,
     /// An alert that a snooze suppressed is sent when it ends.
     ReleasedBySnooze,
     /// People are done with one alert, which sends its resolved notice.
@@ -173,6 +175,7 @@ fn histories_of_several_rules_contain_every_feature() {
         (RepeatedResponse, 10),
         (ReminderHeld, 5),
         (ToldAgain, 10),
+        (SnoozeEndsBySeverity, 1),
         (ReleasedBySnooze, 3),
         (DoneSendsResolved, 3),
         (Escalated, 10),

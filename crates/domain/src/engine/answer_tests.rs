@@ -274,3 +274,23 @@ fn a_snoozed_complaint_suppresses_none_about_another_reason() {
     zone.snooze("bad-feedback", "10:02", "18:00");
     assert!(zone.complain(&[], "10:05").is_empty(), "both have no reason");
 }
+
+/// An escalation and a snooze, or an answer that the team takes it, and then a reading.
+fn ammonia_after(answer: impl FnOnce(&mut FollowedZone), value: f64) -> Vec<String> {
+    let text = "escalate = { after = \"15m\", to = \"boss\" }\n[[audience]]\nid = \"boss\"\nseverity = \"critical\"\n";
+    let mut zone = FollowedZone::new(&format!("{AMMONIA}{text}"));
+    zone.ammonia(300.0, "10:00");
+    answer(&mut zone);
+    zone.ammonia(value, "10:05");
+    zone.sweeps("10:06", "11:30")
+}
+
+#[test]
+fn a_snooze_ends_when_its_alert_becomes_more_severe() {
+    let snooze = |zone: &mut FollowedZone| drop(zone.snooze("ammonia-lite", "10:01", "11:00"));
+    assert_eq!(ammonia_after(snooze, 600.0), ["10:15 escalated ammonia-lite to boss"]);
+    let after = ["11:00 reminder ammonia-lite", "11:00 escalated ammonia-lite to boss"];
+    assert_eq!(ammonia_after(snooze, 310.0), after, "it is as severe as before");
+    let take = |zone: &mut FollowedZone| drop(zone.take("ammonia-lite", "10:01", "11:00"));
+    assert_eq!(ammonia_after(take, 600.0), after[1..], "somebody still has it");
+}

@@ -112,6 +112,8 @@ impl Lives {
             }
             if new.severity > life.severity {
                 (life.severity, life.breach, life.trigger) = (new.severity, new.breach, new.trigger);
+                // People snoozed the milder alert. Who took it still has it.
+                life.snoozed = None;
                 // Other audiences can match.
                 life.reminder_waits = None;
             }

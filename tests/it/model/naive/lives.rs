@@ -210,7 +210,12 @@ impl NaiveEngine<'_> {
             return;
         };
         known.set(Some(open));
+        self.note(
+            severity > self.lives[open].severity && self.lives[open].snoozed.is_some(),
+            Feature::SnoozeEndsBySeverity,
+        );
         let life = &mut self.lives[open];
+        life.snoozed = life.snoozed.filter(|_| severity <= life.severity);
         life.severity = life.severity.max(severity);
         let is_everybody = life.to.is_empty() || to.is_empty();
         life.to.extend(to);
