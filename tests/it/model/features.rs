@@ -81,7 +81,9 @@ pub(crate) enum Feature {
     Escalated,
     /// An alert that somebody took is escalated.
     EscalatedAfterTaken,
-    /// The last step of an escalation waits for a duty.
+    /// Nobody is on duty for a step of an escalation, and somebody for a later one.
+    EscalationSkips,
+    /// An escalation waits for a duty.
     EscalationWaits,
 }
 
@@ -138,6 +140,7 @@ fn histories_of_one_rule_contain_every_feature() {
         (DoneSendsResolved, 3),
         (Escalated, 10),
         (EscalatedAfterTaken, 3),
+        (EscalationSkips, 1),
         (EscalationWaits, 3),
     ];
     check_features(1..=1, &least);
@@ -180,6 +183,7 @@ fn histories_of_several_rules_contain_every_feature() {
         (DoneSendsResolved, 3),
         (Escalated, 10),
         (EscalatedAfterTaken, 3),
+        (EscalationSkips, 1),
         (EscalationWaits, 3),
     ];
     check_features(2..=4, &least);

@@ -262,14 +262,17 @@ impl AlertLife {
         is_due.then(|| self.held_until().max(self.reminder_waits)).flatten().map(|due| (due, until))
     }
 
-    /// When the next of these steps is due. After a step for which nobody was on duty, at once. `None` if there is none, or people have
-    /// begun, or are done.
+    /// When the next of these steps is due: some time after it was raised, and the usual time after the step before. `None` if there is
+    /// none, or people have begun, or are done.
     #[must_use]
     pub fn escalation_due(&self, steps: &[EscalationStep]) -> Option<Timestamp> {
-        let step = steps.get(self.escalated.len()).filter(|_| self.started.is_none() && !self.is_done())?;
-        let skipped = self.escalated.last().filter(|last| last.to.is_empty()).map(|last| last.at);
-        let due = skipped.or_else(|| self.raised.checked_add(step.after).ok())?;
-        Some(due).max(self.held_until()).max(self.escalation_waits)
+        let index = self.escalated.len();
+        let step = steps.get(index).filter(|_| self.started.is_none() && !self.is_done())?;
+        let due = self.raised.checked_add(step.after).ok()?;
+        let last = self.escalated.last().zip(steps[..index].last());
+        // After a hold or a night, several steps have passed their time. They do not follow all at once.
+        let next = last.and_then(|(last, before)| last.at.checked_add(step.after - before.after).ok());
+        Some(due).max(next).max(self.held_until()).max(self.escalation_waits)
     }
 
     /// The alert again, for a message about it. `rule` is its rule.

@@ -134,15 +134,31 @@ fn nobody_answers_so_each_step_tells_its_audience_once_and_the_last_one_waits_fo
     assert_eq!(steps.iter().map(|step| step.at).collect::<Vec<_>>(), [at("10:15"), at("10:30")]);
 }
 
+/// Escalates after 15 minutes to `late`, which is on duty from 10:30 on, and then to `boss`, who has this duty.
+fn escalated_to_late(steps: &str, duty: &str) -> FollowedZone {
+    let steps = format!("escalate = [{{ after = \"15m\", to = \"late\" }}, {steps}]");
+    let (rule, rest) = ESCALATED.split_once("reminder").unwrap();
+    let audiences = rest.split_once("]\n").unwrap().1.replace("id = \"boss\"\n", &format!("id = \"boss\"\n{duty}"));
+    escalated(|_| format!("{rule}{steps}\n{audiences}"))
+}
+
 #[test]
 fn nobody_is_on_duty_for_a_step_so_the_next_one_follows_at_once() {
-    let steps = "escalate = [{ after = \"15m\", to = \"late\" }, { after = \"1h\", to = \"boss\" }]";
-    let (rule, audiences) = ESCALATED.split_once("reminder").unwrap();
-    let audiences = audiences.split_once("]\n").unwrap().1;
-    let mut zone = escalated(|_| format!("{rule}{steps}\n{audiences}"));
-    assert_eq!(zone.sweeps("10:01", "11:30"), ["10:15 escalated soap-low to boss"]);
+    let mut zone = escalated_to_late("{ after = \"1h\", to = \"boss\" }, { after = \"90m\", to = \"day\" }", "");
+    let expected = ["10:15 escalated soap-low to boss", "11:30 escalated soap-low to day"];
+    assert_eq!(zone.sweeps("10:01", "12:30"), expected, "the last one at its own time");
     let told: Vec<usize> = zone.state.lives.open()[0].escalated.iter().map(|step| step.to.len()).collect();
-    assert_eq!(told, [0, 1]);
+    assert_eq!(told, [0, 1, 1]);
+}
+
+#[test]
+fn nobody_is_on_duty_for_any_step_so_the_escalation_waits_for_the_first_duty() {
+    let sent = |duty| escalated_to_late("{ after = \"20m\", to = \"boss\" }", duty).sweeps("10:01", "13:30");
+    // 10:30 is 18:30 in Singapore.
+    let expected = ["10:30 escalated soap-low to late", "13:00 escalated soap-low to boss"];
+    assert_eq!(sent("on_duty = \"21:00-22:00\"\n"), expected);
+    let expected = ["10:25 escalated soap-low to boss"];
+    assert_eq!(sent("on_duty = \"18:25-22:00\"\n"), expected, "the first step is skipped");
 }
 
 #[test]
@@ -164,7 +180,7 @@ fn reminders_and_escalations_wait_while_somebody_has_the_alert_and_go_on_after_t
     let expected = [
         "10:35 reminder soap-low to day",
         "10:35 escalated soap-low to boss",
-        "10:35 escalated soap-low to late",
+        "10:40 escalated soap-low to late",
         "10:45 reminder soap-low to day",
     ];
     assert_eq!(zone.sweeps("10:06", "10:49"), expected, "one reminder for the three that were due");

@@ -159,28 +159,28 @@ impl ZoneEvaluator<'_> {
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
-    /// Does the steps of escalations that are due. If nobody is on duty for one, the next one follows at once; the last one waits.
+    /// Does the steps of escalations that are due. Steps for which nobody is on duty are skipped if a later one has somebody;
+    /// otherwise the escalation waits for the first duty of them all.
     fn escalate(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut escalated = Vec::new();
         for life in self.evaluation.state.lives.open_mut() {
             let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
             let steps = &settings.escalate;
-            while life.escalation_due(steps).is_some_and(|due| due <= now) {
-                let step = life.escalated.len();
-                let to = match rules.escalate(&steps[step].to, life, &settings, now) {
-                    Ok(id) => vec![id],
-                    Err((_, true)) if step + 1 < steps.len() => Vec::new(),
-                    Err((until, _)) => {
+            if life.escalation_due(steps).is_some_and(|due| due <= now) {
+                let first = life.escalated.len();
+                let (skipped, id) = match rules.escalate(&steps[first..], life, &settings, now) {
+                    Ok(found) => found,
+                    Err(until) => {
                         life.escalation_waits = Some(until);
-                        break;
+                        continue;
                     }
                 };
+                life.escalated.extend((0..skipped).map(|_| Escalation { at: now, to: Vec::new() }));
+                let (step, to) = (first + skipped, vec![id]);
                 life.escalated.push(Escalation { at: now, to: to.clone() });
-                if !to.is_empty() {
-                    let (alert, taken) = (Box::new(life.to_alert(rule)), life.taken.clone());
-                    escalated.push((Message::Escalated { alert, at: now, step, raised: life.raised, taken }, to));
-                }
+                let (alert, taken) = (Box::new(life.to_alert(rule)), life.taken.clone());
+                escalated.push((Message::Escalated { alert, at: now, step, raised: life.raised, taken }, to));
             }
         }
         escalated.into_iter().for_each(|(message, to)| self.enqueue(message, to));

@@ -131,39 +131,41 @@ impl NaiveEngine<'_> {
         for index in 0..self.lives.len() {
             let steps = self.world.rules[self.lives[index].rule].escalate.clone();
             while let life = &self.lives[index]
-                && let step = life.escalated.len()
-                && let Some((after, audience)) = steps.get(step).copied()
+                && let first = life.escalated.len()
+                && let Some((after, _)) = steps.get(first).copied()
                 && life.end.is_none()
                 && life.started.is_none()
                 && !life.is_done()
             {
-                let before = life.escalated.last().filter(|(_, to)| to.is_empty()).map(|(at, _)| *at);
                 let (rule, device) = (life.rule, life.device);
-                if before.unwrap_or(life.raised + after).max(life.held_until()) > self.now
+                let gap = |(at, _): &(i64, _)| at + after - steps[first - 1].0;
+                let after_last = life.escalated.last().map_or(i64::MIN, gap);
+                if (life.raised + after).max(after_last).max(life.held_until()) > self.now
                     || self.is_muted_at(rule, device, self.now)
                     || !self.is_active_at(rule, device, self.now)
                 {
                     break;
                 }
-                let mut next = Some(audience);
-                while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, self.now)) {
-                    next = self.world.audiences[one].otherwise;
-                }
-                if next.is_none() && step + 1 == steps.len() {
+                let on_duty = |audience| {
+                    let mut next = Some(audience);
+                    while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, self.now)) {
+                        next = self.world.audiences[one].otherwise;
+                    }
+                    next
+                };
+                let found = (first..steps.len()).find_map(|step| Some((step, on_duty(steps[step].1)?)));
+                let Some((step, told)) = found else {
                     self.features.insert(Feature::EscalationWaits);
                     break;
-                }
-                let to: Vec<usize> = next.into_iter().collect();
-                if !to.is_empty() {
-                    let (alert, raised, taken) = (life.alert(), life.raised, life.taken);
-                    sent.push((to.clone(), SentMessage::Escalated { alert, at: self.now, step, raised, taken }));
-                    self.features.insert(if taken.is_some() {
-                        Feature::EscalatedAfterTaken
-                    } else {
-                        Feature::Escalated
-                    });
-                }
-                self.lives[index].escalated.push((self.now, to));
+                };
+                let (alert, raised, taken) = (life.alert(), life.raised, life.taken);
+                sent.push((vec![told], SentMessage::Escalated { alert, at: self.now, step, raised, taken }));
+                self.note(step > first, Feature::EscalationSkips);
+                self.note(taken.is_some(), Feature::EscalatedAfterTaken);
+                self.note(taken.is_none(), Feature::Escalated);
+                let escalated = &mut self.lives[index].escalated;
+                escalated.extend((first..step).map(|_| (self.now, Vec::new())));
+                escalated.push((self.now, vec![told]));
             }
         }
         sent
