@@ -90,11 +90,6 @@ impl Lives {
         self.open.iter_mut()
     }
 
-    /// The open alerts of `rule` for `device`.
-    pub fn of<'l>(&'l self, rule: &'l str, device: &'l str) -> impl Iterator<Item = &'l AlertLife> {
-        self.open.iter().filter(move |life| life.is_of(rule, device))
-    }
-
     /// The open alert that contains the alert with this id.
     #[must_use]
     pub fn find(&self, alert: AlertId) -> Option<&AlertLife> {
