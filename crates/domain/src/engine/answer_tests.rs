@@ -310,3 +310,18 @@ fn a_snooze_ends_when_its_alert_becomes_more_severe() {
     let take = |zone: &mut FollowedZone| drop(zone.take("ammonia-lite", "10:01", "11:00"));
     assert_eq!(ammonia_after(take, 600.0), after[1..], "somebody still has it");
 }
+
+#[test]
+fn after_a_snooze_an_audience_that_is_told_for_the_first_time_gets_no_reminder_as_well() {
+    let text = "[[rule]]\nid = \"soap-low\"\n[[audience]]\nid = \"day\"\n[[audience]]\nid = \"late\"\n";
+    // 10:30 is 18:30 in Singapore.
+    let duty = "on_duty = \"18:30-19:30\"\n";
+    let told_before = vec!["10:40 reminder soap-low to day,late"];
+    let told_now = vec!["10:40 firing soap-low to late", "10:40 reminder soap-low to day"];
+    for (duty, expected) in [("", told_before), (duty, told_now)] {
+        let mut zone = FollowedZone::new(&format!("{text}{duty}"));
+        zone.soap(4.0, "10:00");
+        zone.snooze("soap-low", "10:05", "10:40");
+        assert_eq!(zone.sweeps("10:06", "11:30"), expected);
+    }
+}

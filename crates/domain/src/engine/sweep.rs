@@ -13,7 +13,7 @@ use super::zone::no_data_alert;
 use crate::alert::life::{AlertLife, Escalation};
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet, Settings};
-use crate::state::{LastSeen, Lives, NoData, RuleState, ThresholdState, ZoneState};
+use crate::state::{LastSeen, Lives, NoData, OutboxEntry, RuleState, ThresholdState, ZoneState};
 
 /// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if
 /// `with_silence` is false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
@@ -164,18 +164,18 @@ impl ZoneEvaluator<'_> {
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
-    /// Enqueues a reminder of each alert whose snooze has ended, if somebody can be told. A usual one that was due meanwhile is not
-    /// sent as well.
+    /// Enqueues a reminder of each alert whose snooze has ended, if somebody can be told, but not to the audiences that this sweep
+    /// tells about it for the first time. A usual one that was due meanwhile is not sent as well.
     fn tell_again(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut reminders = Vec::new();
-        let ZoneState { rule_states, lives, .. } = &mut self.evaluation.state;
+        let Evaluation { state: ZoneState { rule_states, lives, .. }, messages, .. } = &mut *self.evaluation;
         for life in lives.open_mut() {
             let Some((_, at)) = life.told_again().filter(|(due, _)| *due <= now) else { continue };
             let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
             let routing = rules.route(&life.rule, life.severity, &life.location, Some(&settings), &[], now);
             let first = routing.first();
-            let Some(to) = routing.now else {
+            let Some(mut to) = routing.now else {
                 life.reminder_waits = first;
                 continue;
             };
@@ -186,8 +186,14 @@ impl ZoneEvaluator<'_> {
             {
                 *remind = settings.reminder.and_then(|every| next_reminder(*remind, every, now));
             }
-            let alert = Box::new(life.to_alert(rule));
-            reminders.push((Message::Reminder { alert, at, unheard_since: None }, to));
+            let is_about = |message: &Message| message.open_alerts().iter().any(|alert| life.contains(alert.id));
+            let new: Vec<&OutboxEntry> = messages.iter().filter(|entry| is_about(&entry.message)).collect();
+            let is_everybody = to.is_empty();
+            to.retain(|id| !new.iter().any(|entry| entry.to.contains(id)));
+            if new.iter().all(|entry| !entry.to.is_empty()) && (is_everybody || !to.is_empty()) {
+                let alert = Box::new(life.to_alert(rule));
+                reminders.push((Message::Reminder { alert, at, unheard_since: None }, to));
+            }
         }
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }

@@ -107,7 +107,8 @@ impl NaiveEngine<'_> {
     }
 
     /// Tells people again about alerts whose snooze has ended. The usual reminders that were due meanwhile are not sent.
-    pub(super) fn told_again(&mut self) -> Vec<Sent> {
+    /// Nor does who is told about it by one of these `new` messages get another one.
+    pub(super) fn told_again(&mut self, new: &[Sent]) -> Vec<Sent> {
         let mut sent = Vec::new();
         for index in 0..self.lives.len() {
             let life = &self.lives[index];
@@ -120,6 +121,24 @@ impl NaiveEngine<'_> {
             self.told_again.insert(index, until);
             self.features.insert(Feature::ToldAgain);
             self.skip_reminder(alert.rule, alert.device);
+            let lasts = matches!(self.rule(&alert).kind, Kind::Threshold | Kind::Silence);
+            let is_it = |new: &ModelAlert| match lasts {
+                true => (new.rule, new.device) == (alert.rule, alert.device),
+                false => *new == alert,
+            };
+            let is_about = |message: &SentMessage| match message {
+                SentMessage::Firing(alerts) => alerts.iter().any(is_it),
+                SentMessage::Released(alerts) => alerts.iter().any(|(new, end)| end.is_none() && is_it(new)),
+                _ => false,
+            };
+            let told: Vec<&Vec<usize>> = new.iter().filter(|(_, one)| is_about(one)).map(|(to, _)| to).collect();
+            let left: Vec<usize> =
+                to.iter().copied().filter(|one| !told.iter().any(|told| told.contains(one))).collect();
+            self.note(!told.is_empty(), Feature::ToldMeanwhile);
+            if told.iter().any(|told| told.is_empty()) || left.is_empty() && !to.is_empty() {
+                continue;
+            }
+            let to = left;
             sent.push((to, SentMessage::Reminder { alert, at: until, is_last: false }));
         }
         sent

@@ -137,7 +137,7 @@ impl<'w> NaiveEngine<'w> {
             EventKind::Sweep => {
                 let mut sent = self.release(self.now);
                 self.expire();
-                sent.extend(self.told_again());
+                sent.extend(self.told_again(&sent));
                 sent.extend(self.reminders());
                 sent.extend(self.escalations());
                 sent.extend(self.silences());
