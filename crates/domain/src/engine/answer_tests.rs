@@ -2,10 +2,10 @@
 
 use super::fixtures::{at, rules};
 use super::followed_zone::{AMMONIA, FollowedZone, NOTHING};
-use super::respond;
+use super::{respond, sweep};
 use crate::alert::{AlertId, Message};
 use crate::response::{Response, ResponseSource};
-use crate::state::ZoneState;
+use crate::state::{Channel, Outbox, OutboxEntry, ZoneState};
 
 const RESOLVED: &str = "[[rule]]\nid = \"soap-low\"\nresolved = true\n";
 
@@ -324,4 +324,56 @@ fn after_a_snooze_an_audience_that_is_told_for_the_first_time_gets_no_reminder_a
         zone.snooze("soap-low", "10:05", "10:40");
         assert_eq!(zone.sweeps("10:06", "11:30"), expected);
     }
+}
+
+/// The steps of an escalation whose messages are in the outbox after `change`: at 10:15, nobody had answered.
+fn escalated_then(attempts: usize, change: impl FnOnce(&mut FollowedZone)) -> (FollowedZone, Vec<usize>) {
+    let mut zone = escalated(str::to_owned);
+    let mut evaluation = sweep(&zone.rules, zone.state.clone(), at("10:15"), true);
+    let ids = evaluation.state.outbox.add(evaluation.messages, &[Channel::Sns, Channel::Log]).into_iter().collect();
+    (0..attempts).for_each(|_| drop(evaluation.state.outbox.lease(Channel::Log, &ids, at("10:15"))));
+    zone.commit(evaluation.state);
+    change(&mut zone);
+    let step = |entry: &OutboxEntry| match entry.message {
+        Message::Escalated { step, .. } => Some(step),
+        _ => None,
+    };
+    let steps = zone.state.outbox.entries().iter().filter_map(step).collect();
+    (zone, steps)
+}
+
+#[test]
+fn an_escalation_is_not_sent_after_an_answer() {
+    let take = |zone: &mut FollowedZone| drop(zone.take("soap-low", "10:16", "10:46"));
+    let done = |zone: &mut FollowedZone| drop(zone.done("soap-low", "10:16"));
+    let resolve = |zone: &mut FollowedZone| zone.soap(50.0, "10:16");
+    let withdraw = |zone: &mut FollowedZone| {
+        zone.rules = rules("[[rule]]\nid = \"soap-low\"\nenabled = false\n");
+        zone.sweep(at("10:16"));
+    };
+    for (attempts, left) in [(0, [0; 0].as_slice()), (1, &[0])] {
+        assert_eq!(escalated_then(attempts, take).1, left, "a channel may have sent it");
+        assert_eq!(escalated_then(attempts, done).1, left);
+        assert_eq!(escalated_then(attempts, resolve).1, left);
+        assert_eq!(escalated_then(attempts, withdraw).1, left);
+    }
+    let others = |zone: &mut FollowedZone| {
+        zone.snooze("soap-low", "10:16", "10:20");
+        zone.push("UM", "count", 30.0, "10:17");
+        zone.done("high-usage", "10:18");
+        zone.sweep(at("10:18"));
+    };
+    assert_eq!(escalated_then(0, others).1, [0], "nobody has it");
+}
+
+#[test]
+fn a_revoked_escalation_is_done_after_the_time_for_which_people_took_the_alert() {
+    let again = |attempts| {
+        let take = |zone: &mut FollowedZone| drop(zone.take("soap-low", "10:16", "10:46"));
+        let mut zone = escalated_then(attempts, take).0;
+        zone.state.outbox = Outbox::default();
+        zone.sweeps("10:17", "11:00").into_iter().filter(|sent| sent.contains("escalated")).collect::<Vec<_>>()
+    };
+    assert_eq!(again(0), ["10:46 escalated soap-low to boss", "10:51 escalated soap-low to late"]);
+    assert_eq!(again(1), ["10:46 escalated soap-low to late"]);
 }

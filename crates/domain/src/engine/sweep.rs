@@ -24,6 +24,7 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
     zone.release(now);
     let Evaluation { state, .. } = &mut *zone.evaluation;
     state.lives.expire(now, |life: &AlertLife| rules.settings_of(life).is_some());
+    zone.revoke_escalations();
     zone.tell_again();
     zone.remind();
     zone.escalate();
@@ -223,6 +224,23 @@ impl ZoneEvaluator<'_> {
             }
         }
         escalated.into_iter().for_each(|(message, to)| self.enqueue(message, to));
+    }
+
+    /// Removes the messages of escalations that no channel has tried to send, if somebody has answered the alert or it is over. If
+    /// people only took it, the step is done after that.
+    pub(super) fn revoke_escalations(&mut self) {
+        let now = self.now;
+        let ZoneState { lives, outbox, .. } = &mut self.evaluation.state;
+        let is_answered = |entry: &OutboxEntry| match &entry.message {
+            Message::Escalated { alert, .. } => !lives.is_unanswered(alert.id, now),
+            _ => false,
+        };
+        let revoked: Vec<_> = std::iter::from_fn(|| outbox.revoke(is_answered)).collect();
+        for entry in revoked {
+            if let Message::Escalated { alert, step, .. } = entry.message {
+                lives.revoke_step(alert.id, step);
+            }
+        }
     }
 
     /// Fires silence rules at any hour. Outside active hours the alert is suppressed.

@@ -163,6 +163,22 @@ impl Lives {
         });
     }
 
+    /// Whether the message of an escalation of this alert can be sent at `now`: it is open, nobody has it or has begun, and it is not done.
+    #[must_use]
+    pub fn is_unanswered(&self, alert: AlertId, now: Timestamp) -> bool {
+        let is_free = |life: &AlertLife| life.started.is_none() && !life.is_done() && life.holder(now).is_none();
+        self.find(alert).is_some_and(is_free)
+    }
+
+    /// Takes back a step of the escalation of an alert, whose message was not sent, and the steps that were skipped for it.
+    pub fn revoke_step(&mut self, alert: AlertId, step: usize) {
+        let known = self.open.iter_mut().chain(&mut self.facts.alerts).filter(|life| life.contains(alert));
+        for life in known {
+            let told = life.escalated.iter().take(step).rposition(|step| !step.to.is_empty());
+            life.escalated.truncate(told.map_or(0, |last| last + 1));
+        }
+    }
+
     /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached` returns
     /// when the severity last rose, for a rule that fires and a device: if that is after `done`, the contradiction is recorded, and
     /// the alert stays open. A repeated response changes nothing. Returns whether it is new.
