@@ -71,8 +71,6 @@ pub(crate) enum Feature {
     ReminderHeld,
     /// People are told about an alert again when its snooze ends.
     ToldAgain,
-    /// When a snooze ends, a message tells others about the alert.
-    ToldMeanwhile,
     /// A snooze ends because its alert becomes more severe.
     SnoozeEndsBySeverity,
     /// An alert that a snooze suppressed is sent when it ends.
@@ -138,7 +136,6 @@ fn histories_of_one_rule_contain_every_feature() {
         (RepeatedResponse, 10),
         (ReminderHeld, 5),
         (ToldAgain, 10),
-        (ToldMeanwhile, 1),
         (ReleasedBySnooze, 3),
         (DoneSendsResolved, 3),
         (Escalated, 10),
@@ -182,7 +179,6 @@ fn histories_of_several_rules_contain_every_feature() {
         (ReminderHeld, 5),
         (ToldAgain, 10),
         (SnoozeEndsBySeverity, 1),
-        (ToldMeanwhile, 1),
         (ReleasedBySnooze, 3),
         (DoneSendsResolved, 3),
         (Escalated, 10),

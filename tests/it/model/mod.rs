@@ -163,6 +163,7 @@ fn life(life: &AlertLife) -> ModelLife {
         to: life.to.iter().map(|id| number(id)).collect(),
         started: life.started.map(minute),
         done: life.done.iter().map(|(source, at)| (*source, minute(*at))).collect(),
+        done_again: life.done_again.map(minute),
         contradicted: life.contradiction.as_ref().map(|found| minute(found.at)),
         end: life.end.map(|LifeEnd { at, reason }| (minute(at), reason)),
     }

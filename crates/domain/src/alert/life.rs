@@ -85,6 +85,9 @@ pub struct AlertLife {
     /// When it was dealt with, by the source of this knowledge.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub done: BTreeMap<ResponseSource, Timestamp>,
+    /// When people were last done, if that is not before the contradiction.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub done_again: Option<Timestamp>,
     /// What the sensor measured after people said that they were done.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub contradiction: Option<Contradiction>,
@@ -202,6 +205,7 @@ impl AlertLife {
             escalated: Vec::new(),
             started: None,
             done: BTreeMap::new(),
+            done_again: None,
             contradiction: None,
             end: None,
         }
@@ -235,11 +239,17 @@ impl AlertLife {
         self.alert == alert || self.further.contains(&alert)
     }
 
-    /// Whether people said that they were done, and the sensor has not contradicted it.
+    /// When people were last done, if the sensor has not contradicted it since.
+    #[must_use]
+    pub fn last_done(&self) -> Option<Timestamp> {
+        let done = self.done.values().copied().chain(self.done_again).max()?;
+        self.contradiction.as_ref().is_none_or(|found| found.at <= done).then_some(done)
+    }
+
+    /// Whether people said that they were done, and the sensor has not contradicted it since.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let done = self.done.values().max().copied();
-        done.is_some() && self.contradiction.as_ref().map(|found| found.at) <= done
+        self.last_done().is_some()
     }
 
     /// Until when nobody is reminded of it, because somebody has it or snoozed it; `None` if nobody did.
@@ -326,6 +336,9 @@ impl AlertLife {
         if let Some(done) = done {
             let earliest = self.done.entry(response.source).or_insert(done);
             *earliest = done.min(*earliest);
+            if self.contradiction.as_ref().is_some_and(|found| found.at <= done) {
+                self.done_again = self.done_again.max(Some(done));
+            }
         }
     }
 }

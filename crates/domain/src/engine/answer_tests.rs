@@ -377,3 +377,25 @@ fn a_revoked_escalation_is_done_after_the_time_for_which_people_took_the_alert()
     assert_eq!(again(0), ["10:46 escalated soap-low to boss", "10:51 escalated soap-low to late"]);
     assert_eq!(again(1), ["10:46 escalated soap-low to late"]);
 }
+
+/// An alert that became more severe at 10:08 is open, although somebody said that it was done at 10:05.
+fn contradicted() -> FollowedZone {
+    let text = format!("{AMMONIA}escalate = {{ after = \"30m\", to = \"boss\" }}\n[[audience]]\nid = \"boss\"\n");
+    let mut zone = FollowedZone::new(&text);
+    zone.ammonia(300.0, "10:00");
+    zone.ammonia(600.0, "10:08");
+    zone.respond(ResponseSource::Recorded, None, Some("10:05"), "10:09");
+    assert!(!zone.state.lives.open()[0].is_done());
+    zone
+}
+
+#[test]
+fn who_is_done_after_a_contradiction_stops_escalations_and_who_was_before_does_not() {
+    for (done, expected) in [("10:12", &[][..]), ("10:07", &["10:30 escalated ammonia-lite to boss"])] {
+        let mut zone = contradicted();
+        zone.respond(ResponseSource::Recorded, None, Some(done), "10:12");
+        assert_eq!(zone.sweeps("10:13", "11:30"), expected, "{done}");
+        assert_eq!(zone.state.lives.open()[0].is_done(), expected.is_empty());
+        assert_eq!(zone.state.lives.open()[0].first_done(), Some((at("10:05"), ResponseSource::Recorded)));
+    }
+}

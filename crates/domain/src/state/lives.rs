@@ -271,7 +271,6 @@ fn push_limited<T>(all: &mut Vec<T>, new: T) {
 
 /// When an alert expires: nobody answered, or people said that they were done, and the sensor measures nothing.
 fn expires(life: &AlertLife) -> Option<Timestamp> {
-    let answered = life.done.values().max().copied();
-    let from = if life.kind.lasts() { answered.filter(|_| life.is_done())? } else { life.raised };
+    let from = if life.kind.lasts() { life.last_done()? } else { life.raised };
     from.checked_add(LONGEST_UNANSWERED).ok()
 }

@@ -36,14 +36,21 @@ pub(crate) struct ModelLife {
     pub(crate) escalated: Vec<(i64, Vec<usize>)>,
     pub(crate) started: Option<i64>,
     pub(crate) done: BTreeMap<ResponseSource, i64>,
+    /// The last of them that is not before the contradiction.
+    pub(crate) done_again: Option<i64>,
     pub(crate) contradicted: Option<i64>,
     pub(crate) end: Option<(i64, EndReason)>,
 }
 
 impl ModelLife {
-    /// Whether people are done, and the sensor has not contradicted it.
+    /// When people were last done, if the sensor has not contradicted it.
+    fn last_done(&self) -> Option<i64> {
+        let last = self.done.values().copied().max().max(self.done_again);
+        last.filter(|done| self.contradicted.is_none_or(|at| at <= *done))
+    }
+
     fn is_done(&self) -> bool {
-        self.done.values().max().is_some_and(|done| self.contradicted.is_none_or(|at| at <= *done))
+        self.last_done().is_some()
     }
 
     /// Until when it is left to somebody.
@@ -106,9 +113,9 @@ impl NaiveEngine<'_> {
         sent
     }
 
-    /// Tells people again about alerts whose snooze has ended. The usual reminders that were due meanwhile are not sent.
-    /// Nor does who is told about it by one of these `new` messages get another one.
-    pub(super) fn told_again(&mut self, new: &[Sent]) -> Vec<Sent> {
+    /// Tells people again about alerts whose snooze has ended, and does not send the usual reminders that were due meanwhile.
+    /// Who is told about it by another message of this sweep gets none.
+    pub(super) fn told_again(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for index in 0..self.lives.len() {
             let life = &self.lives[index];
@@ -121,25 +128,14 @@ impl NaiveEngine<'_> {
             self.told_again.insert(index, until);
             self.features.insert(Feature::ToldAgain);
             self.skip_reminder(alert.rule, alert.device);
-            let lasts = matches!(self.rule(&alert).kind, Kind::Threshold | Kind::Silence);
-            let is_it = |new: &ModelAlert| match lasts {
-                true => (new.rule, new.device) == (alert.rule, alert.device),
-                false => *new == alert,
-            };
-            let is_about = |message: &SentMessage| match message {
-                SentMessage::Firing(alerts) => alerts.iter().any(is_it),
-                SentMessage::Released(alerts) => alerts.iter().any(|(new, end)| end.is_none() && is_it(new)),
-                _ => false,
-            };
-            let told: Vec<&Vec<usize>> = new.iter().filter(|(_, one)| is_about(one)).map(|(to, _)| to).collect();
+            let told: Vec<&Vec<usize>> =
+                self.told.iter().filter(|(life, _)| *life == index).map(|(_, to)| to).collect();
             let left: Vec<usize> =
                 to.iter().copied().filter(|one| !told.iter().any(|told| told.contains(one))).collect();
-            self.note(!told.is_empty(), Feature::ToldMeanwhile);
             if told.iter().any(|told| told.is_empty()) || left.is_empty() && !to.is_empty() {
                 continue;
             }
-            let to = left;
-            sent.push((to, SentMessage::Reminder { alert, at: until, is_last: false }));
+            sent.push((left, SentMessage::Reminder { alert, at: until, is_last: false }));
         }
         sent
     }
@@ -207,6 +203,7 @@ impl NaiveEngine<'_> {
         let open = open.filter(|open| self.lives[*open].end.is_none());
         let Some(open) = open else {
             if known.get().is_none() {
+                self.told.push((self.lives.len(), to.to_vec()));
                 known.set(Some(self.lives.len()));
                 let (to, done) = (to.to_vec(), BTreeMap::new());
                 self.lives.push(ModelLife {
@@ -224,6 +221,7 @@ impl NaiveEngine<'_> {
                     escalated: Vec::new(),
                     started: None,
                     done,
+                    done_again: None,
                     contradicted: None,
                     end: None,
                 });
@@ -231,6 +229,7 @@ impl NaiveEngine<'_> {
             return;
         };
         known.set(Some(open));
+        self.told.push((open, to.to_vec()));
         self.note(
             severity > self.lives[open].severity && self.lives[open].snoozed.is_some(),
             Feature::SnoozeEndsBySeverity,
@@ -321,6 +320,8 @@ impl NaiveEngine<'_> {
             if let Some(done) = about {
                 let known = life.done.get(&source).copied().unwrap_or(done);
                 life.done.insert(source, known.min(done));
+                let again = Some(done).filter(|done| life.contradicted.is_some_and(|at| at <= *done));
+                life.done_again = life.done_again.max(again);
             }
             let first = life.done.values().min().copied();
             if spec.kind != Kind::Threshold {
@@ -343,9 +344,7 @@ impl NaiveEngine<'_> {
         for index in 0..self.lives.len() {
             let life = &self.lives[index];
             let lasts = matches!(self.world.rules[life.rule].kind, Kind::Threshold | Kind::Silence);
-            let answered =
-                life.done.values().max().copied().filter(|done| life.contradicted.is_none_or(|at| at <= *done));
-            let from = if lasts { answered } else { Some(life.raised) };
+            let from = if lasts { life.last_done() } else { Some(life.raised) };
             if let Some(from) = from.filter(|from| life.end.is_none() && from + DAY <= self.now) {
                 self.end_life(index, from + DAY, EndReason::Expired);
                 self.features.insert(Feature::Expired);
