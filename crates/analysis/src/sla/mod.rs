@@ -115,7 +115,8 @@ pub fn report(
         let zone = life.location.zone.clone().or_else(|| presentable(&life.device));
         for response in by_zone.get(&zone).into_iter().flatten() {
             let is_in_zone = life.location.zone.is_some() || response.alert.is_some();
-            if is_in_zone && (response.project.is_none() || response.project == life.location.project) {
+            let project = response.project.as_deref().map(presentable);
+            if is_in_zone && project.is_none_or(|project| project == life.location.project) {
                 life.respond(response);
             }
         }
