@@ -272,8 +272,8 @@ impl AlertLife {
         is_due.then(|| self.held_until().max(self.reminder_waits)).flatten().map(|due| (due, until))
     }
 
-    /// When the next of these steps is due: some time after it was raised, and the usual time after the step before. `None` if there is
-    /// none, or people have begun, or are done.
+    /// When the next of these steps is due: some time after it was raised, and the usual time after the step before. `None` if
+    /// there is none, or people have begun, or are done.
     #[must_use]
     pub fn escalation_due(&self, steps: &[EscalationStep]) -> Option<Timestamp> {
         let index = self.escalated.len();

@@ -91,8 +91,8 @@ impl RuleSet {
         mute.or_else(|| hours.map(|active| (SuppressionReason::Hours, active.next(now, zone))))
     }
 
-    /// The first of these steps of an escalation that has somebody to tell now, and whom: its audience, or the first one on duty along
-    /// the chain of `else`.
+    /// The first of these steps of an escalation that has somebody to tell now, and whom: its audience, or the first one on duty
+    /// along the chain of `else`.
     ///
     /// # Errors
     /// When the first of them has somebody: a mute or the active hours in `settings` suppress the alert, or nobody is on duty.

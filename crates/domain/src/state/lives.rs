@@ -163,7 +163,8 @@ impl Lives {
         });
     }
 
-    /// Whether the message of an escalation of this alert can be sent at `now`: it is open, nobody has it or has begun, and it is not done.
+    /// Whether the message of an escalation of this alert can be sent at `now`: it is open, nobody has it or has begun, and it is
+    /// not done.
     #[must_use]
     pub fn is_unanswered(&self, alert: AlertId, now: Timestamp) -> bool {
         let is_free = |life: &AlertLife| life.started.is_none() && !life.is_done() && life.holder(now).is_none();
