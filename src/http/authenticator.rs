@@ -103,8 +103,8 @@ impl Authenticator {
         self
     }
 
-    /// Requires signatures for this host. Without it, a signature must be for the host in the header `Host`: only safe if the client
-    /// cannot choose that, as behind API Gateway.
+    /// Requires signatures for this host. Without it, a signature must be for the host in the header `Host`: only safe if the
+    /// client cannot choose that, as behind API Gateway.
     #[must_use]
     pub fn with_public_host(mut self, host: Option<String>) -> Self {
         self.public_host = host;
@@ -227,7 +227,8 @@ impl Authenticator {
         verified
     }
 
-    /// Verifies `sent` by the `known` credentials, then by newer ones if those may accept it: the cache can be older than a rotation.
+    /// Verifies `sent` by the `known` credentials, then by newer ones if those may accept it: the cache can be older than a
+    /// rotation.
     /// `hash` is the slow hash that has verified this login before, or does it now.
     async fn verify_with_newest(
         &self,

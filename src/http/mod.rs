@@ -88,8 +88,8 @@ impl App {
         Self { has_pages: true, ..self }
     }
 
-    /// Limits the decoded bodies in memory to `bytes`, but never below one push. Other pushes wait for up to `timeout`, then get 503.
-    /// For a host that handles several requests at once.
+    /// Limits the decoded bodies in memory to `bytes`, but never below one push. Other pushes wait for up to `timeout`, then
+    /// get 503. For a host that handles several requests at once.
     #[must_use]
     pub fn with_body_budget(mut self, bytes: usize, timeout: Duration) -> Self {
         self.body_budget = BodyBudget::new(bytes, timeout);

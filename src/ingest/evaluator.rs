@@ -163,7 +163,8 @@ impl Evaluator<'_> {
         Ok(self.commit_sharing_tokens(changes.collect::<Result<_, _>>()?).await)
     }
 
-    /// Changes each of these zones, and leases messages of each to the caller. Takes no tokens of the rate limit. A zone that cannot be parsed or written does not stop the others.
+    /// Changes each of these zones, and leases messages of each to the caller. Takes no tokens of the rate limit. A zone that
+    /// cannot be parsed or written does not stop the others.
     pub(super) async fn change_each(
         &self,
         keys: &[String],

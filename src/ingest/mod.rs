@@ -300,8 +300,8 @@ impl Ingest {
     }
 
     /// Evaluates stored pushes, in the order of their receipt. Readings that were evaluated before, and copies of a push, change
-    /// nothing, so this is safe at any time. They cost no more state than one push: each zone is loaded once, and written once if it
-    /// changes.
+    /// nothing, so this is safe at any time. They cost no more state than one push: each zone is loaded once, and written once
+    /// if it changes.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written within `limit`. A retry can help.
@@ -328,8 +328,8 @@ impl Ingest {
         Ok(())
     }
 
-    /// Records the cleaning of a zone by its id, or by its name in the rules in force. An id without a declaration is known from its
-    /// readings. Returns the number of zones, as [`Self::respond`] does.
+    /// Records the cleaning of a zone by its id, or by its name in the rules in force. An id without a declaration is known
+    /// from its readings. Returns the number of zones, as [`Self::respond`] does.
     ///
     /// # Errors
     /// [`CleaningError`] states for each case whether a retry can help.

@@ -81,8 +81,8 @@ pub(super) struct KnownUrl {
 }
 
 impl KnownUrl {
-    /// Records the URL of an accepted push if it is new. After a failure, the next push does. A URL of this machine, such as that of
-    /// a test, does not replace one that phones reach.
+    /// Records the URL of an accepted push if it is new. After a failure, the next push does. A URL of this machine, such as
+    /// that of a test, does not replace one that phones reach.
     pub(super) async fn record(&self, store: &dyn StateStore, url: Option<&PublicUrl>) {
         let Some(url) = url.filter(|_| self.configured.is_none()) else { return };
         if self.last().as_ref() == Some(url) {

@@ -102,8 +102,8 @@ impl Ingest {
         finished.map(|_| swept)
     }
 
-    /// Like [`Self::sweep`], without the subscriptions of the topic, and without pending pushes, whose evaluation can take long: see
-    /// [`Self::evaluate_pending`].
+    /// Like [`Self::sweep`], without the subscriptions of the topic, and without pending pushes, whose evaluation can take
+    /// long: see [`Self::evaluate_pending`].
     ///
     /// # Errors
     /// As [`Self::sweep`].
@@ -197,7 +197,8 @@ impl Ingest {
         }
     }
 
-    /// Changes due zones, then sends the messages that wait for the channel of `publisher`. Collects what is to be archived, by zone.
+    /// Changes due zones, then sends the messages that wait for the channel of `publisher`. Collects what is to be archived, by
+    /// zone.
     async fn deliver_due(
         &self,
         publisher: &dyn AlertPublisher,

@@ -76,8 +76,8 @@ impl Publication {
 }
 
 impl Ingest {
-    /// Stores and evaluates a publication. `request_id` is the id of the invocation or of the queue message. After a retry, the push
-    /// still counts as received when AWS IoT received it.
+    /// Stores and evaluates a publication. `request_id` is the id of the invocation or of the queue message. After a retry, the
+    /// push still counts as received when AWS IoT received it.
     ///
     /// # Errors
     /// [`PushError::Store`] if the push is neither stored nor queued. A retry can help: if the invocation fails, Lambda retries

@@ -1,4 +1,5 @@
-//! Live ingest, `replay raw` and a backtest of the same pushes raise the same alerts, with the same lives. The tests compare alert ids.
+//! Live ingest, `replay raw` and a backtest of the same pushes raise the same alerts, with the same lives. The tests compare
+//! alert ids.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -36,7 +37,8 @@ pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>
 }
 
 /// Ingests each push at its time of receipt, with a sweep at every whole minute in between, and the cleanings that people report of
-/// zones. If `has_answers`, people answer an open alert after each fourth push. The last sweep, a day later, sends the suppressed alerts.
+/// zones. If `has_answers`, people answer an open alert after each fourth push. The last sweep, a day later, sends the
+/// suppressed alerts.
 async fn run_live(
     rules: &RuleSet,
     pushes: &[(Timestamp, Vec<u8>)],

@@ -329,8 +329,8 @@ async fn outcome_of(parts: &[&str]) -> Outcome {
     outcome_in(folder.path())
 }
 
-/// Removes when alerts were raised, and when they expire: after a crash, a push can be received later, or people are told later that a
-/// block has ended.
+/// Removes when alerts were raised, and when they expire: after a crash, a push can be received later, or people are told later
+/// that a block has ended.
 fn forget_when_raised(document: &mut StoredDocument) {
     let mut body: Value = serde_json::from_str(&document.body).unwrap();
     let Some(open) = body.pointer_mut("/lives/open").and_then(Value::as_array_mut) else { return };

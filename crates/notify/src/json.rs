@@ -1,7 +1,8 @@
 //! The JSON text of a message, for programs that subscribe: queues, functions, webhooks.
 //!
 //! The schema is `smartclean-push/alert/1`. Members may be added. Renaming or removing a member, or changing its meaning, requires
-//! a new number after the first release. Unknown values are absent, never `null`. All times are RFC 3339 in UTC unless stated otherwise.
+//! a new number after the first release. Unknown values are absent, never `null`. All times are RFC 3339 in UTC unless stated
+//! otherwise.
 
 use jiff::Timestamp;
 use serde_json::{Number, Value, json};

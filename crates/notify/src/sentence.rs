@@ -119,8 +119,8 @@ impl Facts<'_> {
         if self.escalation.as_ref().is_some_and(|escalation| escalation.taken.is_some()) { "taken" } else { "none" }
     }
 
-    /// The sentence of an escalation: "No answer for 15 min: Washroom 3: ammonia 270 ppb (limit 200) at 13:59". A rule's template is
-    /// kept whole.
+    /// The sentence of an escalation: "No answer for 15 min: Washroom 3: ammonia 270 ppb (limit 200) at 13:59". A rule's
+    /// template is kept whole.
     fn escalated_sentence(&self, at: Timestamp, options: &SentenceOptions<'_>) -> String {
         let (texts, sentence) = (self.texts, self.firing_sentence(options));
         let Some(escalation) = &self.escalation else { return sentence };

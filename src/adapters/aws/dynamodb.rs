@@ -67,8 +67,8 @@ struct QueuedWrite {
 }
 
 impl DynamoStore {
-    /// Uses `table`, which has the partition key `pk`, the index `due` with the keys `shard` and `due`, and the index `attention` with
-    /// the keys `attention_shard` and `attention`.
+    /// Uses `table`, which has the partition key `pk`, the index `due` with the keys `shard` and `due`, and the index
+    /// `attention` with the keys `attention_shard` and `attention`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table, codec: Arc::default(), queue: Arc::default() }

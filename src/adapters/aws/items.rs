@@ -93,8 +93,8 @@ impl ItemCodec {
         item
     }
 
-    /// The text, or the compressed text if that is smaller and the item would be billed as more than one write. `others` is the size of
-    /// the key and the summary.
+    /// The text, or the compressed text if that is smaller and the item would be billed as more than one write. `others` is the
+    /// size of the key and the summary.
     fn encode_body(&self, text: &str, others: usize) -> AttributeValue {
         if text.len() + others + OVERHEAD > WRITE_UNIT
             && let Some(compressed) = self.compress(text)

@@ -137,8 +137,8 @@ mod tests {
     fn the_calls_of_a_push_end_before_the_functions_timeout() {
         // In sequence: rules and their accepted copy read, the copy saved; credentials read; readings and rejections stored
         // side by side, in the stream, else in the bucket, else in the queue; evaluated; SMS counted and beside that
-        // links stored, messages sent, outbox updated, and beside that the arrival recorded. The rest is for one password hash of half a second: a function handles
-        // one request at a time.
+        // links stored, messages sent, outbox updated, and beside that the arrival recorded. The rest is for one password hash
+        // of half a second: a function handles one request at a time.
         let sending = RATE_LIMIT_TIMEOUT.max(LINK_TIMEOUT) + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
         let longest = RULES_TIMEOUT * 3
             + FIRST_READ_RETRY

@@ -20,7 +20,8 @@ use crate::ingest::ports::{
 /// version of state documents, so that `serve` refuses an older database at its start.
 const SCHEMA_VERSION: i64 = 7;
 /// `due` is in Unix milliseconds. Its index holds only documents with a due time, with their keys, so that the sweep reads
-/// nothing else. That of `attention`, a sort key, holds only zones that need attention. `expires` is in days of Unix time, so that its index changes once a day.
+/// nothing else. That of `attention`, a sort key, holds only zones that need attention. `expires` is in days of Unix time, so
+/// that its index changes once a day.
 const SCHEMA: &str = "
     CREATE TABLE documents
         (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER, expires INTEGER,
@@ -230,7 +231,8 @@ fn write_all(connection: &mut Connection, writes: &[StateWrite]) -> rusqlite::Re
     Ok(outcomes)
 }
 
-/// Writes within a transaction, which excludes all other writers. Returns the number of documents written: 0 if the version is another.
+/// Writes within a transaction, which excludes all other writers. Returns the number of documents written: 0 if the version is
+/// another.
 fn write_one(
     transaction: &Transaction<'_>,
     StateWrite { key, version, body, due, attention, today }: &StateWrite,

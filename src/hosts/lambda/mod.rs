@@ -2,7 +2,8 @@
 //!
 //! Responses have the types of `lambda_http`. Its conversion of events to requests is not used, for four reasons: it keeps only the
 //! last of several headers of the same name from a REST API, so that two `Authorization` headers look like one; it puts the name
-//! of the stage into the path; it panics if a body or a path is invalid; and it decodes the body before the client is authenticated.
+//! of the stage into the path; it panics if a body or a path is invalid; and it decodes the body before the client is
+//! authenticated.
 
 mod request;
 mod response;

@@ -71,6 +71,8 @@ pub(crate) enum Feature {
     ReminderHeld,
     /// People are told about an alert again when its snooze ends.
     ToldAgain,
+    /// A snooze ends because its alert becomes more severe.
+    SnoozeEndsBySeverity,
     /// An alert that a snooze suppressed is sent when it ends.
     ReleasedBySnooze,
     /// People are done with one alert, which sends its resolved notice.
@@ -79,7 +81,9 @@ pub(crate) enum Feature {
     Escalated,
     /// An alert that somebody took is escalated.
     EscalatedAfterTaken,
-    /// The last step of an escalation waits for a duty.
+    /// Nobody is on duty for a step of an escalation, and somebody for a later one.
+    EscalationSkips,
+    /// An escalation waits for a duty.
     EscalationWaits,
 }
 
@@ -136,6 +140,7 @@ fn histories_of_one_rule_contain_every_feature() {
         (DoneSendsResolved, 3),
         (Escalated, 10),
         (EscalatedAfterTaken, 3),
+        (EscalationSkips, 1),
         (EscalationWaits, 3),
     ];
     check_features(1..=1, &least);
@@ -173,10 +178,12 @@ fn histories_of_several_rules_contain_every_feature() {
         (RepeatedResponse, 10),
         (ReminderHeld, 5),
         (ToldAgain, 10),
+        (SnoozeEndsBySeverity, 1),
         (ReleasedBySnooze, 3),
         (DoneSendsResolved, 3),
         (Escalated, 10),
         (EscalatedAfterTaken, 3),
+        (EscalationSkips, 1),
         (EscalationWaits, 3),
     ];
     check_features(2..=4, &least);

@@ -163,6 +163,7 @@ fn life(life: &AlertLife) -> ModelLife {
         to: life.to.iter().map(|id| number(id)).collect(),
         started: life.started.map(minute),
         done: life.done.iter().map(|(source, at)| (*source, minute(*at))).collect(),
+        done_again: life.done_again.map(minute),
         contradicted: life.contradiction.as_ref().map(|found| minute(found.at)),
         end: life.end.map(|LifeEnd { at, reason }| (minute(at), reason)),
     }
@@ -316,8 +317,8 @@ proptest! {
         prop_assert_eq!(repeated.ids, engine.ids);
     }
 
-    /// The second half of a history arrives at once: in one push, or in several pushes in the order of time. A worse reading revokes
-    /// the resolved notice of its time unless it was sent, so no message is sent meanwhile.
+    /// The second half of a history arrives at once: in one push, or in several pushes in the order of time. A worse reading
+    /// revokes the resolved notice of its time unless it was sent, so no message is sent meanwhile.
     #[test]
     fn the_result_does_not_depend_on_how_readings_are_cut_into_pushes(world in some_world(1..=3), cuts in vec(any::<Index>(), 1..6)) {
         let now = world.history.last().unwrap().now;

@@ -1,5 +1,5 @@
-//! Several copies of the program share a rate limit, over random concurrent pushes and sweeps, with lost races and a rate limit that
-//! cannot be read or written for a while. The limit is kept, no alert is sent twice, and every alert is sent soon.
+//! Several copies of the program share a rate limit, over random concurrent pushes and sweeps, with lost races and a rate limit
+//! that cannot be read or written for a while. The limit is kept, no alert is sent twice, and every alert is sent soon.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};

@@ -200,7 +200,8 @@ pub struct RuleResults {
     /// The lives of alerts that people were told about, in order of their ids. At the end of the history, open ones stay open.
     #[serde(skip)]
     pub lives: Vec<AlertLife>,
-    /// How often each step of the escalations would have told whom, in the order of the times. A step that nobody was told by has 0.
+    /// How often each step of the escalations would have told whom, in the order of the times. A step that nobody was told by
+    /// has 0.
     pub escalations: Vec<EscalationCount>,
     /// Alerts that an earlier report of a cleaning [would have avoided](AlertFact::avoidable).
     pub avoidable: u64,

@@ -178,8 +178,9 @@ impl Month {
             ("S3", "objects read", (1.0 + is_lake) * objects + processes * MINUTES + pages.min(MINUTES)),
             ("S3", "GB kept", kept / GB),
             ("SQS", "requests", objects + 2.0 * looks + MINUTES * POLLS.value),
-            // A message takes a token of the rate limit, is counted for the SMS of the day, and has a link. When it is sent, and when
-            // its alert is archived, its zone is written once more. An answer writes the zone, and once more when it is archived.
+            // A message takes a token of the rate limit, is counted for the SMS of the day, and has a link. When it is sent,
+            // and when its alert is archived, its zone is written once more. An answer writes the zone, and once more when it
+            // is archived.
             (
                 "DynamoDB",
                 "write units",

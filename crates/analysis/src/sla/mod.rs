@@ -72,8 +72,8 @@ pub struct SlaScope {
 /// Response times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlaReport {
-    /// SHA-256 of the version of the definitions, the scope, and the alerts with their answers and results: the same digest, the same
-    /// numbers.
+    /// SHA-256 of the version of the definitions, the scope, and the alerts with their answers and results: the same digest,
+    /// the same numbers.
     pub digest: Digest,
     /// What the numbers mean.
     pub definitions: &'static [&'static str],
@@ -118,7 +118,8 @@ pub fn report(
         let zone = life.location.zone.clone().or_else(|| presentable(&life.device));
         for response in by_zone.get(&zone).into_iter().flatten() {
             let is_in_zone = life.location.zone.is_some() || response.alert.is_some();
-            if is_in_zone && (response.project.is_none() || response.project == life.location.project) {
+            let project = response.project.as_deref().map(presentable);
+            if is_in_zone && project.is_none_or(|project| project == life.location.project) {
                 life.respond(response);
             }
         }

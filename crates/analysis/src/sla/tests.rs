@@ -225,6 +225,17 @@ fn who_takes_an_alert_reacts_and_answers_only_this_one() {
 }
 
 #[test]
+fn an_answer_reaches_the_alert_of_a_site_whose_id_is_not_shown_as_it_is() {
+    let mut alert = life(1, 0, &json!({}));
+    alert.location.project = Some("north tower".into());
+    for (project, state) in [("north  tower", ClockState::Answered), ("north-tower", ClockState::Open)] {
+        let answer = Response { project: Some(project.into()), ..done("lobby", 30).response };
+        let report = of(std::slice::from_ref(&alert), &[received(answer)]);
+        assert_eq!(report.alerts[0].resolution.state, state);
+    }
+}
+
+#[test]
 fn an_answer_reaches_the_alert_of_a_device_without_a_zone() {
     let nowhere = json!({ "device": "soap", "device_type": "SS", "display": "Soap", "zone": null, "project": "tower",
         "property": null, "local_zone": {} });
@@ -343,6 +354,10 @@ fn any_alert() -> impl Strategy<Value = AlertLife> {
                 let reason = [EndReason::Resolved, EndReason::Expired, EndReason::Withdrawn][reason];
                 let at = life.raised + minutes(after);
                 life.end = Some(LifeEnd { at, reason });
+                if reason == EndReason::Expired {
+                    let breach = None;
+                    life.contradiction = Some(Contradiction { at: life.raised + minutes(after / 2), breach });
+                }
                 if reason == EndReason::Resolved {
                     life.done.insert(ResponseSource::Measured, at);
                 }

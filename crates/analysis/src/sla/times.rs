@@ -90,8 +90,8 @@ impl TimedAlert {
         Self { place, reaction, resolution, finding: finding(&life), life }
     }
 
-    /// What happened, in local time: "taken by A 10:20, started 10:30, reported 10:42, contradicted 11:10; reported cleaned 10:42, at
-    /// 11:10 …".
+    /// What happened, in local time: "taken by A 10:20, started 10:30, reported 10:42, contradicted 11:10; reported cleaned
+    /// 10:42, at 11:10 …".
     #[must_use]
     pub fn story(&self) -> String {
         let AlertLife { acknowledged, taken, snoozed, escalated, started, done, end, raised, location, .. } =

@@ -247,8 +247,8 @@ Stop with Ctrl-C.
         ));
     }
 
-    /// Loads credentials from the file, else from the environment, else makes them at the first start. Also returns the file; `None`
-    /// if they come from the environment. Warns if other users can read it.
+    /// Loads credentials from the file, else from the environment, else makes them at the first start. Also returns the file;
+    /// `None` if they come from the environment. Warns if other users can read it.
     fn load_credentials(&self) -> Result<(Arc<Credentials>, Option<PathBuf>), Failure> {
         let path = if let Some(path) = &self.credentials {
             path.clone()

@@ -85,6 +85,9 @@ pub struct AlertLife {
     /// When it was dealt with, by the source of this knowledge.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub done: BTreeMap<ResponseSource, Timestamp>,
+    /// When people were last done, if that is not before the contradiction.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub done_again: Option<Timestamp>,
     /// What the sensor measured after people said that they were done.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub contradiction: Option<Contradiction>,
@@ -202,6 +205,7 @@ impl AlertLife {
             escalated: Vec::new(),
             started: None,
             done: BTreeMap::new(),
+            done_again: None,
             contradiction: None,
             end: None,
         }
@@ -211,6 +215,16 @@ impl AlertLife {
     #[must_use]
     pub fn is_of(&self, rule: &str, device: &str) -> bool {
         self.rule == rule && self.device == device
+    }
+
+    /// Whether an alert for `device` is of its rule and device and, if that counts reasons, about no other reasons.
+    #[must_use]
+    pub fn is_about(&self, alert: &Alert, device: &str) -> bool {
+        let has_reasons = match alert.reasons.as_slice() {
+            [] => self.reasons.is_empty(),
+            reasons => reasons.iter().all(|reason| self.reasons.contains(reason)),
+        };
+        self.is_of(&alert.rule, device) && (self.kind != Kind::Reasons || has_reasons)
     }
 
     /// When it was first done, and the source of this knowledge.
@@ -225,11 +239,17 @@ impl AlertLife {
         self.alert == alert || self.further.contains(&alert)
     }
 
-    /// Whether people said that they were done, and the sensor has not contradicted it.
+    /// When people were last done, if the sensor has not contradicted it since.
+    #[must_use]
+    pub fn last_done(&self) -> Option<Timestamp> {
+        let done = self.done.values().copied().chain(self.done_again).max()?;
+        self.contradiction.as_ref().is_none_or(|found| found.at <= done).then_some(done)
+    }
+
+    /// Whether people said that they were done, and the sensor has not contradicted it since.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let done = self.done.values().max().copied();
-        done.is_some() && self.contradiction.as_ref().map(|found| found.at) <= done
+        self.last_done().is_some()
     }
 
     /// Until when nobody is reminded of it, because somebody has it or snoozed it; `None` if nobody did.
@@ -252,14 +272,17 @@ impl AlertLife {
         is_due.then(|| self.held_until().max(self.reminder_waits)).flatten().map(|due| (due, until))
     }
 
-    /// When the next of these steps is due. After a step for which nobody was on duty, at once. `None` if there is none, or people have
-    /// begun, or are done.
+    /// When the next of these steps is due: some time after it was raised, and the usual time after the step before. `None` if
+    /// there is none, or people have begun, or are done.
     #[must_use]
     pub fn escalation_due(&self, steps: &[EscalationStep]) -> Option<Timestamp> {
-        let step = steps.get(self.escalated.len()).filter(|_| self.started.is_none() && !self.is_done())?;
-        let skipped = self.escalated.last().filter(|last| last.to.is_empty()).map(|last| last.at);
-        let due = skipped.or_else(|| self.raised.checked_add(step.after).ok())?;
-        Some(due).max(self.held_until()).max(self.escalation_waits)
+        let index = self.escalated.len();
+        let step = steps.get(index).filter(|_| self.started.is_none() && !self.is_done())?;
+        let due = self.raised.checked_add(step.after).ok()?;
+        let last = self.escalated.last().zip(steps[..index].last());
+        // After a hold or a night, several steps have passed their time. They do not follow all at once.
+        let next = last.and_then(|(last, before)| last.at.checked_add(step.after - before.after).ok());
+        Some(due).max(next).max(self.held_until()).max(self.escalation_waits)
     }
 
     /// The alert again, for a message about it. `rule` is its rule.
@@ -293,8 +316,8 @@ impl AlertLife {
         response.alert.map_or(self.answerable, |alert| self.contains(alert))
     }
 
-    /// Adds what people did in its zone, unless that was before it or after its end. Of repeated answers, the earliest count, and the
-    /// last one who takes or snoozes it, so that the order of the responses does not matter.
+    /// Adds what people did in its zone, unless that was before it or after its end. Of repeated answers, the earliest count,
+    /// and the last one who takes or snoozes it, so that the order of the responses does not matter.
     pub fn respond(&mut self, response: &Response) {
         if !self.is_answered_by(response) {
             return;
@@ -313,6 +336,9 @@ impl AlertLife {
         if let Some(done) = done {
             let earliest = self.done.entry(response.source).or_insert(done);
             *earliest = done.min(*earliest);
+            if self.contradiction.as_ref().is_some_and(|found| found.at <= done) {
+                self.done_again = self.done_again.max(Some(done));
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::fixtures::{at, rules};
 use super::followed_zone::{AMMONIA, FollowedZone, NOTHING};
-use super::respond;
+use super::{respond, sweep};
 use crate::alert::{AlertId, Message};
 use crate::response::{Response, ResponseSource};
-use crate::state::ZoneState;
+use crate::state::{Channel, Outbox, OutboxEntry, ZoneState};
 
 const RESOLVED: &str = "[[rule]]\nid = \"soap-low\"\nresolved = true\n";
 
@@ -134,15 +134,31 @@ fn nobody_answers_so_each_step_tells_its_audience_once_and_the_last_one_waits_fo
     assert_eq!(steps.iter().map(|step| step.at).collect::<Vec<_>>(), [at("10:15"), at("10:30")]);
 }
 
+/// Escalates after 15 minutes to `late`, which is on duty from 10:30 on, and then to `boss`, who has this duty.
+fn escalated_to_late(steps: &str, duty: &str) -> FollowedZone {
+    let steps = format!("escalate = [{{ after = \"15m\", to = \"late\" }}, {steps}]");
+    let (rule, rest) = ESCALATED.split_once("reminder").unwrap();
+    let audiences = rest.split_once("]\n").unwrap().1.replace("id = \"boss\"\n", &format!("id = \"boss\"\n{duty}"));
+    escalated(|_| format!("{rule}{steps}\n{audiences}"))
+}
+
 #[test]
 fn nobody_is_on_duty_for_a_step_so_the_next_one_follows_at_once() {
-    let steps = "escalate = [{ after = \"15m\", to = \"late\" }, { after = \"1h\", to = \"boss\" }]";
-    let (rule, audiences) = ESCALATED.split_once("reminder").unwrap();
-    let audiences = audiences.split_once("]\n").unwrap().1;
-    let mut zone = escalated(|_| format!("{rule}{steps}\n{audiences}"));
-    assert_eq!(zone.sweeps("10:01", "11:30"), ["10:15 escalated soap-low to boss"]);
+    let mut zone = escalated_to_late("{ after = \"1h\", to = \"boss\" }, { after = \"90m\", to = \"day\" }", "");
+    let expected = ["10:15 escalated soap-low to boss", "11:30 escalated soap-low to day"];
+    assert_eq!(zone.sweeps("10:01", "12:30"), expected, "the last one at its own time");
     let told: Vec<usize> = zone.state.lives.open()[0].escalated.iter().map(|step| step.to.len()).collect();
-    assert_eq!(told, [0, 1]);
+    assert_eq!(told, [0, 1, 1]);
+}
+
+#[test]
+fn nobody_is_on_duty_for_any_step_so_the_escalation_waits_for_the_first_duty() {
+    let sent = |duty| escalated_to_late("{ after = \"20m\", to = \"boss\" }", duty).sweeps("10:01", "13:30");
+    // 10:30 is 18:30 in Singapore.
+    let expected = ["10:30 escalated soap-low to late", "13:00 escalated soap-low to boss"];
+    assert_eq!(sent("on_duty = \"21:00-22:00\"\n"), expected);
+    let expected = ["10:25 escalated soap-low to boss"];
+    assert_eq!(sent("on_duty = \"18:25-22:00\"\n"), expected, "the first step is skipped");
 }
 
 #[test]
@@ -164,7 +180,7 @@ fn reminders_and_escalations_wait_while_somebody_has_the_alert_and_go_on_after_t
     let expected = [
         "10:35 reminder soap-low to day",
         "10:35 escalated soap-low to boss",
-        "10:35 escalated soap-low to late",
+        "10:40 escalated soap-low to late",
         "10:45 reminder soap-low to day",
     ];
     assert_eq!(zone.sweeps("10:06", "10:49"), expected, "one reminder for the three that were due");
@@ -246,4 +262,140 @@ fn a_repeated_escalation_has_the_same_id() {
         sent.iter().find(|message| matches!(message, Message::Escalated { .. })).unwrap().id()
     };
     assert_eq!(id("10:15"), id("10:16"));
+}
+
+#[test]
+fn done_drops_no_suppressed_complaint_about_another_reason() {
+    let mute = "[[mute]]\nuntil = \"2026-11-23 11:00\"\nreason = \"x\"\nrules = \"bad-feedback\"\n";
+    for (reasons, left) in [(&["Wet floor"][..], 1), (&["No soap", "Wet floor"], 1), (&[], 1), (&["No soap"], 0)] {
+        let mut zone = FollowedZone::new("");
+        zone.complain(&["No soap"], "10:00");
+        zone.rules = FollowedZone::new(mute).rules;
+        assert!(zone.complain(reasons, "10:05").is_empty(), "it is muted");
+        zone.done("bad-feedback", "10:10");
+        assert_eq!(zone.state.suppressed.alerts(), left, "{reasons:?}");
+    }
+}
+
+#[test]
+fn a_snoozed_complaint_suppresses_none_about_another_reason() {
+    for (reasons, told) in [(&["Wet floor"][..], 1), (&["No soap", "Wet floor"], 1), (&[], 1), (&["No soap"], 0)] {
+        let mut zone = FollowedZone::new("");
+        zone.complain(&["No soap"], "10:00");
+        zone.snooze("bad-feedback", "10:02", "18:00");
+        assert_eq!(zone.complain(reasons, "10:05").len(), told, "{reasons:?}");
+    }
+    let mut zone = FollowedZone::new("");
+    zone.complain(&[], "10:00");
+    zone.snooze("bad-feedback", "10:02", "18:00");
+    assert!(zone.complain(&[], "10:05").is_empty(), "both have no reason");
+}
+
+/// An escalation and a snooze, or an answer that the team takes it, and then a reading.
+fn ammonia_after(answer: impl FnOnce(&mut FollowedZone), value: f64) -> Vec<String> {
+    let text = "escalate = { after = \"15m\", to = \"boss\" }\n[[audience]]\nid = \"boss\"\nseverity = \"critical\"\n";
+    let mut zone = FollowedZone::new(&format!("{AMMONIA}{text}"));
+    zone.ammonia(300.0, "10:00");
+    answer(&mut zone);
+    zone.ammonia(value, "10:05");
+    zone.sweeps("10:06", "11:30")
+}
+
+#[test]
+fn a_snooze_ends_when_its_alert_becomes_more_severe() {
+    let snooze = |zone: &mut FollowedZone| drop(zone.snooze("ammonia-lite", "10:01", "11:00"));
+    assert_eq!(ammonia_after(snooze, 600.0), ["10:15 escalated ammonia-lite to boss"]);
+    let after = ["11:00 reminder ammonia-lite", "11:00 escalated ammonia-lite to boss"];
+    assert_eq!(ammonia_after(snooze, 310.0), after, "it is as severe as before");
+    let take = |zone: &mut FollowedZone| drop(zone.take("ammonia-lite", "10:01", "11:00"));
+    assert_eq!(ammonia_after(take, 600.0), after[1..], "somebody still has it");
+}
+
+#[test]
+fn after_a_snooze_an_audience_that_is_told_for_the_first_time_gets_no_reminder_as_well() {
+    let text = "[[rule]]\nid = \"soap-low\"\n[[audience]]\nid = \"day\"\n[[audience]]\nid = \"late\"\n";
+    // 10:30 is 18:30 in Singapore.
+    let duty = "on_duty = \"18:30-19:30\"\n";
+    let told_before = vec!["10:40 reminder soap-low to day,late"];
+    let told_now = vec!["10:40 firing soap-low to late", "10:40 reminder soap-low to day"];
+    for (duty, expected) in [("", told_before), (duty, told_now)] {
+        let mut zone = FollowedZone::new(&format!("{text}{duty}"));
+        zone.soap(4.0, "10:00");
+        zone.snooze("soap-low", "10:05", "10:40");
+        assert_eq!(zone.sweeps("10:06", "11:30"), expected);
+    }
+}
+
+/// The steps of an escalation whose messages are in the outbox after `change`: at 10:15, nobody had answered.
+fn escalated_then(attempts: usize, change: impl FnOnce(&mut FollowedZone)) -> (FollowedZone, Vec<usize>) {
+    let mut zone = escalated(str::to_owned);
+    let mut evaluation = sweep(&zone.rules, zone.state.clone(), at("10:15"), true);
+    let ids = evaluation.state.outbox.add(evaluation.messages, &[Channel::Sns, Channel::Log]).into_iter().collect();
+    (0..attempts).for_each(|_| drop(evaluation.state.outbox.lease(Channel::Log, &ids, at("10:15"))));
+    zone.commit(evaluation.state);
+    change(&mut zone);
+    let step = |entry: &OutboxEntry| match entry.message {
+        Message::Escalated { step, .. } => Some(step),
+        _ => None,
+    };
+    let steps = zone.state.outbox.entries().iter().filter_map(step).collect();
+    (zone, steps)
+}
+
+#[test]
+fn an_escalation_is_not_sent_after_an_answer() {
+    let take = |zone: &mut FollowedZone| drop(zone.take("soap-low", "10:16", "10:46"));
+    let done = |zone: &mut FollowedZone| drop(zone.done("soap-low", "10:16"));
+    let resolve = |zone: &mut FollowedZone| zone.soap(50.0, "10:16");
+    let withdraw = |zone: &mut FollowedZone| {
+        zone.rules = rules("[[rule]]\nid = \"soap-low\"\nenabled = false\n");
+        zone.sweep(at("10:16"));
+    };
+    for (attempts, left) in [(0, [0; 0].as_slice()), (1, &[0])] {
+        assert_eq!(escalated_then(attempts, take).1, left, "a channel may have sent it");
+        assert_eq!(escalated_then(attempts, done).1, left);
+        assert_eq!(escalated_then(attempts, resolve).1, left);
+        assert_eq!(escalated_then(attempts, withdraw).1, left);
+    }
+    let others = |zone: &mut FollowedZone| {
+        zone.snooze("soap-low", "10:16", "10:20");
+        zone.push("UM", "count", 30.0, "10:17");
+        zone.done("high-usage", "10:18");
+        zone.sweep(at("10:18"));
+    };
+    assert_eq!(escalated_then(0, others).1, [0], "nobody has it");
+}
+
+#[test]
+fn a_revoked_escalation_is_done_after_the_time_for_which_people_took_the_alert() {
+    let again = |attempts| {
+        let take = |zone: &mut FollowedZone| drop(zone.take("soap-low", "10:16", "10:46"));
+        let mut zone = escalated_then(attempts, take).0;
+        zone.state.outbox = Outbox::default();
+        zone.sweeps("10:17", "11:00").into_iter().filter(|sent| sent.contains("escalated")).collect::<Vec<_>>()
+    };
+    assert_eq!(again(0), ["10:46 escalated soap-low to boss", "10:51 escalated soap-low to late"]);
+    assert_eq!(again(1), ["10:46 escalated soap-low to late"]);
+}
+
+/// An alert that became more severe at 10:08 is open, although somebody said that it was done at 10:05.
+fn contradicted() -> FollowedZone {
+    let text = format!("{AMMONIA}escalate = {{ after = \"30m\", to = \"boss\" }}\n[[audience]]\nid = \"boss\"\n");
+    let mut zone = FollowedZone::new(&text);
+    zone.ammonia(300.0, "10:00");
+    zone.ammonia(600.0, "10:08");
+    zone.respond(ResponseSource::Recorded, None, Some("10:05"), "10:09");
+    assert!(!zone.state.lives.open()[0].is_done());
+    zone
+}
+
+#[test]
+fn who_is_done_after_a_contradiction_stops_escalations_and_who_was_before_does_not() {
+    for (done, expected) in [("10:12", &[][..]), ("10:07", &["10:30 escalated ammonia-lite to boss"])] {
+        let mut zone = contradicted();
+        zone.respond(ResponseSource::Recorded, None, Some(done), "10:12");
+        assert_eq!(zone.sweeps("10:13", "11:30"), expected, "{done}");
+        assert_eq!(zone.state.lives.open()[0].is_done(), expected.is_empty());
+        assert_eq!(zone.state.lives.open()[0].first_done(), Some((at("10:05"), ResponseSource::Recorded)));
+    }
 }

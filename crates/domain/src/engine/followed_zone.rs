@@ -1,6 +1,7 @@
 //! A zone for the tests of lives of alerts: what is open, and what is archived.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use super::fixtures::{at, quiet, reading};
 use super::{evaluate, next_due, respond, sweep};
@@ -41,6 +42,19 @@ impl FollowedZone {
         let text = reading(device_type, metric, value, clock);
         let evaluation = evaluate(&self.rules, self.state.clone(), &[&Reading::read(&text).unwrap()], now, now);
         self.commit(evaluation.state);
+    }
+
+    /// Visitors complain about these reasons at one panel.
+    pub(super) fn complain(&mut self, reasons: &[&str], clock: &str) -> Vec<Message> {
+        let names: serde_json::Map<_, _> =
+            reasons.iter().map(|name| (name.to_string(), json!({"Name": name}))).collect();
+        let values = json!({ "rating": 5, "reasons": names });
+        let time = at(clock).as_millisecond();
+        let text = json!({ "DevType": "FD", "DEVID": "d", "InsID": "z", "unixT": time, "v": values }).to_string();
+        let reading = Reading::read(&text).unwrap();
+        let evaluation = evaluate(&self.rules, self.state.clone(), &[&reading], at(clock), at(clock));
+        self.commit(evaluation.state);
+        evaluation.messages.into_iter().map(|entry| entry.message).collect()
     }
 
     /// Pushes readings of one device and time together.

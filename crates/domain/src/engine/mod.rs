@@ -122,6 +122,7 @@ pub fn evaluate(
             zone.evaluation.stats.over_device_limit += 1;
         }
     }
+    zone.revoke_escalations();
     evaluation
 }
 
@@ -152,6 +153,7 @@ pub fn respond(
     let mut responses = responses.to_vec();
     responses.sort_by_key(|response| response.at());
     responses.into_iter().for_each(|response| zone.respond(response));
+    zone.revoke_escalations();
     evaluation
 }
 

@@ -186,9 +186,10 @@ impl ZoneEvaluator<'_> {
         self.enqueue(Message::Firing { alerts, blocked }, to);
     }
 
-    /// Routes an alert that is not resolved. While people snooze an alert of its rule and device, it waits unless it is more severe.
+    /// Routes an alert that is not resolved. While people snooze one that is about it, it waits unless it is more severe.
     fn route_alert(&self, settings: Option<&Settings>, alert: &Alert, device: &str, among: &[String]) -> Routing {
-        let known = self.evaluation.state.lives.of(&alert.rule, device).filter(|life| life.severity >= alert.severity);
+        let is_known = |life: &&AlertLife| life.severity >= alert.severity && life.is_about(alert, device);
+        let known = self.evaluation.state.lives.open().iter().filter(is_known);
         match known.filter_map(|life| life.snoozed_until(self.now)).max() {
             Some(until) => {
                 let wait = Wait { reason: SuppressionReason::Snooze, until, to: among.to_vec() };
@@ -264,8 +265,8 @@ impl ZoneEvaluator<'_> {
         }
     }
 
-    /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force. `is_known` is whether
-    /// another audience was told before.
+    /// Begins the life of an alert that the audiences `to` are told about since `raised`, if its rule is in force. `is_known`
+    /// is whether another audience was told before.
     fn begin_life(
         &mut self,
         alert: &Alert,

@@ -1,6 +1,9 @@
 //! Does what is due without a reading: ends of suppressions, of snoozes and of unanswered alerts, reminders, escalations,
 //! and alerts of silence rules.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::evaluation::{Evaluation, ZoneEvaluator};
@@ -9,8 +12,8 @@ use super::suppression::{RaisedAlert, settings_at};
 use super::zone::no_data_alert;
 use crate::alert::life::{AlertLife, Escalation};
 use crate::alert::{Alert, Message};
-use crate::rules::{Rule, RuleSet};
-use crate::state::{LastSeen, Lives, NoData, RuleState, ThresholdState, ZoneState};
+use crate::rules::{Rule, RuleSet, Settings};
+use crate::state::{LastSeen, Lives, NoData, OutboxEntry, RuleState, ThresholdState, ZoneState};
 
 /// Does what is due in a zone at `now`. Afterwards only messages in the outbox and facts to archive are due, and silence rules if
 /// `with_silence` is false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.
@@ -21,6 +24,7 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
     zone.release(now);
     let Evaluation { state, .. } = &mut *zone.evaluation;
     state.lives.expire(now, |life: &AlertLife| rules.settings_of(life).is_some());
+    zone.revoke_escalations();
     zone.tell_again();
     zone.remind();
     zone.escalate();
@@ -34,14 +38,15 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bo
 /// alert, a reminder, an escalation, a silence. `None` if nothing is due before the next reading.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
+    let held = held(&state.lives);
     let reminders = state.rule_states.iter().flat_map(|(rule, devices)| {
-        let due = |(device, rule_state): (&String, _)| reminder_due(rules, &state.lives, rule_state, rule, device);
+        let due = |(device, rule_state): (&String, _)| reminder_due(rules, &held, rule_state, rule, device);
         devices.iter().filter_map(due)
     });
     let answers = state.lives.open().iter().flat_map(|life| {
-        let steps = rules.settings_of(life);
-        let escalation = steps.as_ref().and_then(|settings| life.escalation_due(&settings.escalate));
-        escalation.into_iter().chain(life.told_again().filter(|_| steps.is_some()).map(|(due, _)| due))
+        let told_again = life.told_again().filter(|_| rules.settings_of(life).is_some()).map(|(due, _)| due);
+        let escalation = escalation(rules, life).and_then(|(_, settings)| life.escalation_due(&settings.escalate));
+        told_again.into_iter().chain(escalation)
     });
     let silences = watched_devices(rules, state).map(|watched| watched.due);
     let first = [state.outbox.due(), state.suppressed.due(), state.lives.due()].into_iter().flatten();
@@ -54,8 +59,36 @@ pub fn expects_readings(rules: &RuleSet, state: &ZoneState) -> bool {
     watched_devices(rules, state).next().is_some()
 }
 
+/// Until when reminders of a rule for a device wait, because people took or snoozed an alert. Usually empty.
+type HeldReminders<'l> = BTreeMap<(&'l str, &'l str), Timestamp>;
+
+fn held(lives: &Lives) -> HeldReminders<'_> {
+    let mut held = HeldReminders::new();
+    for life in lives.open() {
+        if let Some(until) = life.held_until() {
+            let last = held.entry((&life.rule, &life.device)).or_insert(until);
+            *last = until.max(*last);
+        }
+    }
+    held
+}
+
+/// The rule and the settings of an alert; `None` if it has no further step of an escalation, or its rule is no longer in force.
+fn escalation<'r>(rules: &'r RuleSet, life: &AlertLife) -> Option<(&'r Rule, Cow<'r, Settings>)> {
+    let rule = rules.rule(&life.rule)?;
+    // To find the settings at a location is expensive.
+    rule.steps().nth(life.escalated.len())?;
+    Some((rule, rules.settings_of(life)?))
+}
+
 /// When the reminder of the alert of `rule` for `device` is due and somebody can be told. It waits while somebody has the alert.
-fn reminder_due(rules: &RuleSet, lives: &Lives, rule_state: &RuleState, rule: &str, device: &str) -> Option<Timestamp> {
+fn reminder_due(
+    rules: &RuleSet,
+    held: &HeldReminders<'_>,
+    rule_state: &RuleState,
+    rule: &str,
+    device: &str,
+) -> Option<Timestamp> {
     let RuleState::Threshold(ThresholdState::Firing {
         announced: Some(alert),
         remind: Some(due),
@@ -65,7 +98,7 @@ fn reminder_due(rules: &RuleSet, lives: &Lives, rule_state: &RuleState, rule: &s
     else {
         return None;
     };
-    let due = lives.of(rule, device).filter_map(AlertLife::held_until).fold(*due, Timestamp::max);
+    let due = held.get(&(rule, device)).map_or(*due, |held| *due.max(held));
     let settings = settings_at(rules, alert);
     let routing = rules.route(&alert.rule, alert.severity, &alert.location, settings.as_deref(), &[], due);
     Some(routing.first().unwrap_or(due))
@@ -103,9 +136,10 @@ impl ZoneEvaluator<'_> {
         let (rules, now) = (self.rules, self.now);
         let mut reminders = Vec::new();
         let ZoneState { rule_states, lives, .. } = &mut self.evaluation.state;
+        let held = held(lives);
         let devices = rule_states.iter_mut().flat_map(|(rule, devices)| devices.iter_mut().map(move |one| (rule, one)));
         for (rule, (device, rule_state)) in devices {
-            if reminder_due(rules, lives, rule_state, rule, device).is_none_or(|due| due > now) {
+            if reminder_due(rules, &held, rule_state, rule, device).is_none_or(|due| due > now) {
                 continue;
             }
             let RuleState::Threshold(ThresholdState::Firing { announced: Some(alert), remind, heard, .. }) = rule_state
@@ -131,18 +165,18 @@ impl ZoneEvaluator<'_> {
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
-    /// Enqueues a reminder of each alert whose snooze has ended, if somebody can be told. A usual one that was due meanwhile is not
-    /// sent as well.
+    /// Enqueues a reminder of each alert whose snooze has ended, if somebody can be told, but not to the audiences that this sweep
+    /// tells about it for the first time. A usual one that was due meanwhile is not sent as well.
     fn tell_again(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut reminders = Vec::new();
-        let ZoneState { rule_states, lives, .. } = &mut self.evaluation.state;
+        let Evaluation { state: ZoneState { rule_states, lives, .. }, messages, .. } = &mut *self.evaluation;
         for life in lives.open_mut() {
             let Some((_, at)) = life.told_again().filter(|(due, _)| *due <= now) else { continue };
             let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
             let routing = rules.route(&life.rule, life.severity, &life.location, Some(&settings), &[], now);
             let first = routing.first();
-            let Some(to) = routing.now else {
+            let Some(mut to) = routing.now else {
                 life.reminder_waits = first;
                 continue;
             };
@@ -153,37 +187,60 @@ impl ZoneEvaluator<'_> {
             {
                 *remind = settings.reminder.and_then(|every| next_reminder(*remind, every, now));
             }
-            let alert = Box::new(life.to_alert(rule));
-            reminders.push((Message::Reminder { alert, at, unheard_since: None }, to));
+            let is_about = |message: &Message| message.open_alerts().iter().any(|alert| life.contains(alert.id));
+            let new: Vec<&OutboxEntry> = messages.iter().filter(|entry| is_about(&entry.message)).collect();
+            let is_everybody = to.is_empty();
+            to.retain(|id| !new.iter().any(|entry| entry.to.contains(id)));
+            if new.iter().all(|entry| !entry.to.is_empty()) && (is_everybody || !to.is_empty()) {
+                let alert = Box::new(life.to_alert(rule));
+                reminders.push((Message::Reminder { alert, at, unheard_since: None }, to));
+            }
         }
         reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
-    /// Does the steps of escalations that are due. If nobody is on duty for one, the next one follows at once; the last one waits.
+    /// Does the steps of escalations that are due. Steps for which nobody is on duty are skipped if a later one has somebody;
+    /// otherwise the escalation waits for the first duty of them all.
     fn escalate(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut escalated = Vec::new();
         for life in self.evaluation.state.lives.open_mut() {
-            let (Some(rule), Some(settings)) = (rules.rule(&life.rule), rules.settings_of(life)) else { continue };
+            let Some((rule, settings)) = escalation(rules, life) else { continue };
             let steps = &settings.escalate;
-            while life.escalation_due(steps).is_some_and(|due| due <= now) {
-                let step = life.escalated.len();
-                let to = match rules.escalate(&steps[step].to, life, &settings, now) {
-                    Ok(id) => vec![id],
-                    Err((_, true)) if step + 1 < steps.len() => Vec::new(),
-                    Err((until, _)) => {
+            if life.escalation_due(steps).is_some_and(|due| due <= now) {
+                let first = life.escalated.len();
+                let (skipped, id) = match rules.escalate(&steps[first..], life, &settings, now) {
+                    Ok(found) => found,
+                    Err(until) => {
                         life.escalation_waits = Some(until);
-                        break;
+                        continue;
                     }
                 };
+                life.escalated.extend((0..skipped).map(|_| Escalation { at: now, to: Vec::new() }));
+                let (step, to) = (first + skipped, vec![id]);
                 life.escalated.push(Escalation { at: now, to: to.clone() });
-                if !to.is_empty() {
-                    let (alert, taken) = (Box::new(life.to_alert(rule)), life.taken.clone());
-                    escalated.push((Message::Escalated { alert, at: now, step, raised: life.raised, taken }, to));
-                }
+                let (alert, taken) = (Box::new(life.to_alert(rule)), life.taken.clone());
+                escalated.push((Message::Escalated { alert, at: now, step, raised: life.raised, taken }, to));
             }
         }
         escalated.into_iter().for_each(|(message, to)| self.enqueue(message, to));
+    }
+
+    /// Removes the messages of escalations that no channel has tried to send, if somebody has answered the alert or it is over. If
+    /// people only took it, the step is done after that.
+    pub(super) fn revoke_escalations(&mut self) {
+        let now = self.now;
+        let ZoneState { lives, outbox, .. } = &mut self.evaluation.state;
+        let is_answered = |entry: &OutboxEntry| match &entry.message {
+            Message::Escalated { alert, .. } => !lives.is_unanswered(alert.id, now),
+            _ => false,
+        };
+        let revoked: Vec<_> = std::iter::from_fn(|| outbox.revoke(is_answered)).collect();
+        for entry in revoked {
+            if let Message::Escalated { alert, step, .. } = entry.message {
+                lives.revoke_step(alert.id, step);
+            }
+        }
     }
 
     /// Fires silence rules at any hour. Outside active hours the alert is suppressed.

@@ -138,7 +138,7 @@ impl ZoneEvaluator<'_> {
             _ => {}
         }
         if !life.kind.lasts() {
-            self.evaluation.state.suppressed.answer(rule, device, at);
+            self.evaluation.state.suppressed.answer(life, at);
         }
     }
 

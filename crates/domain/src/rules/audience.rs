@@ -144,8 +144,8 @@ impl RuleSet {
         std::iter::successors(Some(audience), next).take(self.audiences.len())
     }
 
-    /// Reports ids that are taken, unknown audiences after `else` and in escalations, circles of them, and audiences without alerts. The positions
-    /// are those of `else` of each audience.
+    /// Reports ids that are taken, unknown audiences after `else` and in escalations, circles of them, and audiences without
+    /// alerts. The positions are those of `else` of each audience.
     pub(super) fn check_audiences(&self, else_positions: &[Option<Position>], diagnostics: &mut Diagnostics) {
         let ids = || self.audiences.iter().map(|audience| audience.id.as_str());
         let steps = || self.rules.iter().flat_map(Rule::steps);

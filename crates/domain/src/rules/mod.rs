@@ -312,8 +312,8 @@ impl Rule {
         levels.iter().filter_map(|level| level.severity).chain(own).collect()
     }
 
-    /// Whether people can answer its alerts by a cleaning. They cannot if the rule is about the device itself: it is a silence rule, or
-    /// all of its metrics are of the device, such as its battery.
+    /// Whether people can answer its alerts by a cleaning. They cannot if the rule is about the device itself: it is a silence
+    /// rule, or all of its metrics are of the device, such as its battery.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         let types = self.scope.ids(MentionKind::Type);

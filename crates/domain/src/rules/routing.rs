@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Audience, RuleSet, Settings};
+use super::{Audience, EscalationStep, RuleSet, Settings};
 use crate::alert::SuppressionReason;
 use crate::alert::life::AlertLife;
 use crate::location::Location;
@@ -91,26 +91,26 @@ impl RuleSet {
         mute.or_else(|| hours.map(|active| (SuppressionReason::Hours, active.next(now, zone))))
     }
 
-    /// Who is told about an alert by an escalation to the audience `to`: it, or the first one on duty along its chain of `else`. An
-    /// error is when somebody can be told: a mute or the active hours in `settings` suppress the alert, or the error is `true` and
-    /// nobody is on duty.
+    /// The first of these steps of an escalation that has somebody to tell now, and whom: its audience, or the first one on duty
+    /// along the chain of `else`.
     ///
     /// # Errors
-    /// As above.
+    /// When the first of them has somebody: a mute or the active hours in `settings` suppress the alert, or nobody is on duty.
     pub(crate) fn escalate(
         &self,
-        to: &str,
+        steps: &[EscalationStep],
         life: &AlertLife,
         settings: &Settings,
         now: Timestamp,
-    ) -> Result<String, (Timestamp, bool)> {
+    ) -> Result<(usize, String), Timestamp> {
         let zone = self.local_zone(&life.location);
         if let Some((_, until)) = self.silenced(&life.rule, &life.location, Some(settings), now) {
-            return Err((until, false));
+            return Err(until);
         }
-        let chain = || self.audience(to).into_iter().flat_map(|audience| self.chain(audience));
-        let on_duty = chain().find(|audience| audience.is_on_duty(zone, now));
-        let first = chain().map(|audience| audience.next_duty(zone, now)).min().unwrap_or(now);
-        on_duty.map(|audience| audience.id.clone()).ok_or((first, true))
+        let chain = |step: &EscalationStep| self.audience(&step.to).into_iter().flat_map(|first| self.chain(first));
+        let on_duty = |step| chain(step).find(|audience| audience.is_on_duty(zone, now));
+        let told = steps.iter().enumerate().find_map(|(index, step)| Some((index, on_duty(step)?.id.clone())));
+        let duties = || steps.iter().flat_map(chain).map(|audience| audience.next_duty(zone, now));
+        told.ok_or_else(|| duties().min().unwrap_or(now))
     }
 }

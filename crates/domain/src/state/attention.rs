@@ -82,8 +82,8 @@ impl Attention {
         })
     }
 
-    /// A sort key: the zone with the worst alert first, then the one that waits for longest. Alerts that people have dealt with are the
-    /// least urgent. Unsent messages of a zone without an alert come after the critical alerts.
+    /// A sort key: the zone with the worst alert first, then the one that waits for longest. Alerts that people have dealt with
+    /// are the least urgent. Unsent messages of a zone without an alert come after the critical alerts.
     #[must_use]
     pub fn sort_key(&self) -> String {
         let alerts = self.alerts.iter().chain(&self.devices).map(urgency).min();

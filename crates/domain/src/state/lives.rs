@@ -90,11 +90,6 @@ impl Lives {
         self.open.iter_mut()
     }
 
-    /// The open alerts of `rule` for `device`.
-    pub fn of<'l>(&'l self, rule: &'l str, device: &'l str) -> impl Iterator<Item = &'l AlertLife> {
-        self.open.iter().filter(move |life| life.is_of(rule, device))
-    }
-
     /// The open alert that contains the alert with this id.
     #[must_use]
     pub fn find(&self, alert: AlertId) -> Option<&AlertLife> {
@@ -112,6 +107,8 @@ impl Lives {
             }
             if new.severity > life.severity {
                 (life.severity, life.breach, life.trigger) = (new.severity, new.breach, new.trigger);
+                // People snoozed the milder alert. Who took it still has it.
+                life.snoozed = None;
                 // Other audiences can match.
                 life.reminder_waits = None;
             }
@@ -166,9 +163,26 @@ impl Lives {
         });
     }
 
-    /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached` returns
-    /// when the severity last rose, for a rule that fires and a device: if that is after `done`, the contradiction is recorded, and
-    /// the alert stays open. A repeated response changes nothing. Returns whether it is new.
+    /// Whether the message of an escalation of this alert can be sent at `now`: it is open, nobody has it or has begun, and it is
+    /// not done.
+    #[must_use]
+    pub fn is_unanswered(&self, alert: AlertId, now: Timestamp) -> bool {
+        let is_free = |life: &AlertLife| life.started.is_none() && !life.is_done() && life.holder(now).is_none();
+        self.find(alert).is_some_and(is_free)
+    }
+
+    /// Takes back a step of the escalation of an alert, whose message was not sent, and the steps that were skipped for it.
+    pub fn revoke_step(&mut self, alert: AlertId, step: usize) {
+        let known = self.open.iter_mut().chain(&mut self.facts.alerts).filter(|life| life.contains(alert));
+        for life in known {
+            let told = life.escalated.iter().take(step).rposition(|step| !step.to.is_empty());
+            life.escalated.truncate(told.map_or(0, |last| last + 1));
+        }
+    }
+
+    /// Adds what people did to the alerts that it is about. Done ends the alerts that no sensor can measure. `still_breached`
+    /// returns when the severity last rose, for a rule that fires and a device: if that is after `done`, the contradiction is
+    /// recorded, and the alert stays open. A repeated response changes nothing. Returns whether it is new.
     pub fn respond(
         &mut self,
         received: ReceivedResponse,
@@ -227,8 +241,8 @@ impl Lives {
         std::mem::take(&mut self.facts)
     }
 
-    /// Removes these lines after their objects are written. A line that has changed stays. After a crash in between, they are archived
-    /// again, and readers keep one of each.
+    /// Removes these lines after their objects are written. A line that has changed stays. After a crash in between, they are
+    /// archived again, and readers keep one of each.
     pub fn remove_facts(&mut self, archived: &Facts) {
         self.facts.alerts.retain(|life| !archived.alerts.contains(life));
         self.facts.responses.retain(|response| !archived.responses.contains(response));
@@ -258,7 +272,6 @@ fn push_limited<T>(all: &mut Vec<T>, new: T) {
 
 /// When an alert expires: nobody answered, or people said that they were done, and the sensor measures nothing.
 fn expires(life: &AlertLife) -> Option<Timestamp> {
-    let answered = life.done.values().max().copied();
-    let from = if life.kind.lasts() { answered.filter(|_| life.is_done())? } else { life.raised };
+    let from = if life.kind.lasts() { life.last_done()? } else { life.raised };
     from.checked_add(LONGEST_UNANSWERED).ok()
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::life::AlertLife;
 use crate::alert::{Alert, AlertId, SuppressionReason, is_zero};
 use crate::severity::Severity;
 
@@ -178,10 +179,9 @@ impl Suppressions {
         self.end(at, is_same, |known| known.announced = announced)
     }
 
-    /// Resolves the suppressed alerts of `rule` for `device` up to `at`: people are done with one of them.
-    pub fn answer(&mut self, rule: &str, device: &str, at: Timestamp) {
-        let is_same = |known: &Suppression| known.alert.rule == rule && known.device == device;
-        self.end(at, |known| known.alert.at <= at && is_same(known), |_| {});
+    /// Resolves the suppressed alerts up to `at` that `life` is about: people are done with it.
+    pub fn answer(&mut self, life: &AlertLife, at: Timestamp) {
+        self.end(at, |known| known.alert.at <= at && life.is_about(&known.alert, &known.device), |_| {});
     }
 
     /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.

@@ -1,7 +1,7 @@
 //! Names and texts in any script: each message respects its limits, breaks no grapheme, and contains the facts.
 //!
-//! The bytes are, one per line: `Display`, the device's id, zone, project, property, region, type, the name of a reason, and the title
-//! and the message template of a rule.
+//! The bytes are, one per line: `Display`, the device's id, zone, project, property, region, type, the name of a reason, and
+//! the title and the message template of a rule.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};

@@ -36,14 +36,21 @@ pub(crate) struct ModelLife {
     pub(crate) escalated: Vec<(i64, Vec<usize>)>,
     pub(crate) started: Option<i64>,
     pub(crate) done: BTreeMap<ResponseSource, i64>,
+    /// The last of them that is not before the contradiction.
+    pub(crate) done_again: Option<i64>,
     pub(crate) contradicted: Option<i64>,
     pub(crate) end: Option<(i64, EndReason)>,
 }
 
 impl ModelLife {
-    /// Whether people are done, and the sensor has not contradicted it.
+    /// When people were last done, if the sensor has not contradicted it.
+    fn last_done(&self) -> Option<i64> {
+        let last = self.done.values().copied().max().max(self.done_again);
+        last.filter(|done| self.contradicted.is_none_or(|at| at <= *done))
+    }
+
     fn is_done(&self) -> bool {
-        self.done.values().max().is_some_and(|done| self.contradicted.is_none_or(|at| at <= *done))
+        self.last_done().is_some()
     }
 
     /// Until when it is left to somebody.
@@ -70,11 +77,19 @@ impl NaiveEngine<'_> {
         self.lives.iter().filter(move |life| (life.rule, life.device, life.end) == (rule, device, None))
     }
 
-    /// Until when an alert waits because people snooze one of its rule and device that is at least as severe.
+    /// Until when an alert waits because people snooze one about it that is at least as severe.
     pub(super) fn snoozed_until(&self, alert: &ModelAlert) -> Option<i64> {
-        let lives = self.open_lives(alert.rule, alert.device);
+        let lives = self.open_lives(alert.rule, alert.device).filter(|life| self.is_about(life, alert));
         let lives = lives.filter(|life| life.severity >= alert.severity && !life.is_done());
         lives.filter_map(|life| life.snoozed).map(|(_, until)| until).filter(|until| *until > self.now).max()
+    }
+
+    /// Whether an alert is of the rule and the device of a life and, if the rule counts reasons, has only reasons of it.
+    pub(super) fn is_about(&self, life: &ModelLife, alert: &ModelAlert) -> bool {
+        let reasons = |all: &[String]| if all.is_empty() { vec![String::new()] } else { all.to_vec() };
+        let [known, new] = [&life.reasons, &alert.reasons].map(|all| reasons(all));
+        (life.rule, life.device) == (alert.rule, alert.device)
+            && (self.rule(alert).kind != Kind::Reasons || new.iter().all(|reason| known.contains(reason)))
     }
 
     /// People answer one of the open alerts.
@@ -84,12 +99,13 @@ impl NaiveEngine<'_> {
         let Some(index) = open.get(which % open.len().max(1)).copied() else { return Vec::new() };
         let Some((at, responded)) = self.capped(responded) else { return Vec::new() };
         let mut sent = self.release(at);
-        let ModelLife { rule, device, at, reasons, .. } = self.lives[index].clone();
+        let life = self.lives[index].clone();
         let is_new = self.respond(responded, Some(index));
-        if let Some(done) = responded.done.filter(|done| is_new && *done >= at) {
+        if let Some(done) = responded.done.filter(|done| is_new && *done >= life.at) {
+            self.clean_suppressed(done, Some(&life));
+            let ModelLife { rule, device, reasons, .. } = life;
             let reasons = if reasons.is_empty() { vec![String::new()] } else { reasons };
             self.facts.push(Fact::Answered { rule: self.world.rules[rule].id.clone(), device, reasons, at: done });
-            self.clean_suppressed(done, Some((rule, device)));
             let messages = self.evaluate(done).1;
             self.note(!messages.is_empty(), Feature::DoneSendsResolved);
             sent.extend(messages);
@@ -97,7 +113,8 @@ impl NaiveEngine<'_> {
         sent
     }
 
-    /// Tells people again about alerts whose snooze has ended. The usual reminders that were due meanwhile are not sent.
+    /// Tells people again about alerts whose snooze has ended, and does not send the usual reminders that were due meanwhile.
+    /// Who is told about it by another message of this sweep gets none.
     pub(super) fn told_again(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for index in 0..self.lives.len() {
@@ -111,7 +128,14 @@ impl NaiveEngine<'_> {
             self.told_again.insert(index, until);
             self.features.insert(Feature::ToldAgain);
             self.skip_reminder(alert.rule, alert.device);
-            sent.push((to, SentMessage::Reminder { alert, at: until, is_last: false }));
+            let told: Vec<&Vec<usize>> =
+                self.told.iter().filter(|(life, _)| *life == index).map(|(_, to)| to).collect();
+            let left: Vec<usize> =
+                to.iter().copied().filter(|one| !told.iter().any(|told| told.contains(one))).collect();
+            if told.iter().any(|told| told.is_empty()) || left.is_empty() && !to.is_empty() {
+                continue;
+            }
+            sent.push((left, SentMessage::Reminder { alert, at: until, is_last: false }));
         }
         sent
     }
@@ -122,39 +146,41 @@ impl NaiveEngine<'_> {
         for index in 0..self.lives.len() {
             let steps = self.world.rules[self.lives[index].rule].escalate.clone();
             while let life = &self.lives[index]
-                && let step = life.escalated.len()
-                && let Some((after, audience)) = steps.get(step).copied()
+                && let first = life.escalated.len()
+                && let Some((after, _)) = steps.get(first).copied()
                 && life.end.is_none()
                 && life.started.is_none()
                 && !life.is_done()
             {
-                let before = life.escalated.last().filter(|(_, to)| to.is_empty()).map(|(at, _)| *at);
                 let (rule, device) = (life.rule, life.device);
-                if before.unwrap_or(life.raised + after).max(life.held_until()) > self.now
+                let gap = |(at, _): &(i64, _)| at + after - steps[first - 1].0;
+                let after_last = life.escalated.last().map_or(i64::MIN, gap);
+                if (life.raised + after).max(after_last).max(life.held_until()) > self.now
                     || self.is_muted_at(rule, device, self.now)
                     || !self.is_active_at(rule, device, self.now)
                 {
                     break;
                 }
-                let mut next = Some(audience);
-                while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, self.now)) {
-                    next = self.world.audiences[one].otherwise;
-                }
-                if next.is_none() && step + 1 == steps.len() {
+                let on_duty = |audience| {
+                    let mut next = Some(audience);
+                    while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, self.now)) {
+                        next = self.world.audiences[one].otherwise;
+                    }
+                    next
+                };
+                let found = (first..steps.len()).find_map(|step| Some((step, on_duty(steps[step].1)?)));
+                let Some((step, told)) = found else {
                     self.features.insert(Feature::EscalationWaits);
                     break;
-                }
-                let to: Vec<usize> = next.into_iter().collect();
-                if !to.is_empty() {
-                    let (alert, raised, taken) = (life.alert(), life.raised, life.taken);
-                    sent.push((to.clone(), SentMessage::Escalated { alert, at: self.now, step, raised, taken }));
-                    self.features.insert(if taken.is_some() {
-                        Feature::EscalatedAfterTaken
-                    } else {
-                        Feature::Escalated
-                    });
-                }
-                self.lives[index].escalated.push((self.now, to));
+                };
+                let (alert, raised, taken) = (life.alert(), life.raised, life.taken);
+                sent.push((vec![told], SentMessage::Escalated { alert, at: self.now, step, raised, taken }));
+                self.note(step > first, Feature::EscalationSkips);
+                self.note(taken.is_some(), Feature::EscalatedAfterTaken);
+                self.note(taken.is_none(), Feature::Escalated);
+                let escalated = &mut self.lives[index].escalated;
+                escalated.extend((first..step).map(|_| (self.now, Vec::new())));
+                escalated.push((self.now, vec![told]));
             }
         }
         sent
@@ -177,6 +203,7 @@ impl NaiveEngine<'_> {
         let open = open.filter(|open| self.lives[*open].end.is_none());
         let Some(open) = open else {
             if known.get().is_none() {
+                self.told.push((self.lives.len(), to.to_vec()));
                 known.set(Some(self.lives.len()));
                 let (to, done) = (to.to_vec(), BTreeMap::new());
                 self.lives.push(ModelLife {
@@ -194,6 +221,7 @@ impl NaiveEngine<'_> {
                     escalated: Vec::new(),
                     started: None,
                     done,
+                    done_again: None,
                     contradicted: None,
                     end: None,
                 });
@@ -201,7 +229,13 @@ impl NaiveEngine<'_> {
             return;
         };
         known.set(Some(open));
+        self.told.push((open, to.to_vec()));
+        self.note(
+            severity > self.lives[open].severity && self.lives[open].snoozed.is_some(),
+            Feature::SnoozeEndsBySeverity,
+        );
         let life = &mut self.lives[open];
+        life.snoozed = life.snoozed.filter(|_| severity <= life.severity);
         life.severity = life.severity.max(severity);
         let is_everybody = life.to.is_empty() || to.is_empty();
         life.to.extend(to);
@@ -248,8 +282,8 @@ impl NaiveEngine<'_> {
         }
     }
 
-    /// Returns what people did as of now: they are not done more than 5 minutes ahead, and have not begun then. `None` if nothing is
-    /// left.
+    /// Returns what people did as of now: they are not done more than 5 minutes ahead, and have not begun then. `None` if
+    /// nothing is left.
     pub(super) fn capped(&self, responded: Responded) -> Option<(i64, Responded)> {
         let Responded { started, done, taken, snoozed, .. } = responded;
         let is_ahead = |time: i64| time > self.now + 5;
@@ -259,8 +293,8 @@ impl NaiveEngine<'_> {
         Some((at, Responded { started, done, ..responded }))
     }
 
-    /// Applies what people did to the open alerts, before the cleaning changes the rules; or an answer to one of them. Returns whether
-    /// it is new.
+    /// Applies what people did to the open alerts, before the cleaning changes the rules; or an answer to one of them. Returns
+    /// whether it is new.
     pub(super) fn respond(&mut self, new: Responded, only: Option<usize>) -> bool {
         let mut known = self.responses.iter().zip(&self.answered).rev().take(KNOWN_RESPONSES);
         if known.any(|((_, known), answered)| *known == new && *answered == only) {
@@ -286,6 +320,8 @@ impl NaiveEngine<'_> {
             if let Some(done) = about {
                 let known = life.done.get(&source).copied().unwrap_or(done);
                 life.done.insert(source, known.min(done));
+                let again = Some(done).filter(|done| life.contradicted.is_some_and(|at| at <= *done));
+                life.done_again = life.done_again.max(again);
             }
             let first = life.done.values().min().copied();
             if spec.kind != Kind::Threshold {
@@ -308,9 +344,7 @@ impl NaiveEngine<'_> {
         for index in 0..self.lives.len() {
             let life = &self.lives[index];
             let lasts = matches!(self.world.rules[life.rule].kind, Kind::Threshold | Kind::Silence);
-            let answered =
-                life.done.values().max().copied().filter(|done| life.contradicted.is_none_or(|at| at <= *done));
-            let from = if lasts { answered } else { Some(life.raised) };
+            let from = if lasts { life.last_done() } else { Some(life.raised) };
             if let Some(from) = from.filter(|from| life.end.is_none() && from + DAY <= self.now) {
                 self.end_life(index, from + DAY, EndReason::Expired);
                 self.features.insert(Feature::Expired);

@@ -1,6 +1,6 @@
-//! A naive engine, written from `docs/rules.md` and not from the engine. It keeps every reading of the zone, and each new reading makes
-//! every rule evaluate all of them again ([`tracking`]). [`suppression`] decides when alerts are sent, and [`lives`] follows them. All
-//! times are whole minutes.
+//! A naive engine, written from `docs/rules.md` and not from the engine. It keeps every reading of the zone, and each new
+//! reading makes every rule evaluate all of them again ([`tracking`]). [`suppression`] decides when alerts are sent, and
+//! [`lives`] follows them. All times are whole minutes.
 
 mod lives;
 mod suppression;
@@ -94,6 +94,8 @@ pub(crate) struct NaiveEngine<'w> {
     reports: Vec<DeviceReport>,
     /// The alerts that people were told about.
     pub(crate) lives: Vec<ModelLife>,
+    /// Indices of those that people are told about by this event, and who is told.
+    told: Vec<(usize, Vec<usize>)>,
     /// Indices of those that ended since the last sweep.
     unarchived: Vec<usize>,
     /// What people did, each with its receipt.
@@ -122,6 +124,7 @@ impl<'w> NaiveEngine<'w> {
             reminder: Vec::new(),
             reports: Vec::new(),
             lives: Vec::new(),
+            told: Vec::new(),
             unarchived: Vec::new(),
             responses: Vec::new(),
             answered: Vec::new(),
@@ -133,6 +136,7 @@ impl<'w> NaiveEngine<'w> {
     /// Applies an event, and returns the sent messages.
     pub(crate) fn apply(&mut self, event: &Event) -> Vec<Sent> {
         self.now = event.now;
+        self.told.clear();
         match &event.kind {
             EventKind::Sweep => {
                 let mut sent = self.release(self.now);

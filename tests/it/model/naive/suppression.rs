@@ -294,8 +294,8 @@ impl NaiveEngine<'_> {
         sent
     }
 
-    /// Removes suppressed alerts and notices that a new alert replaces: a milder alert, the alert of an earlier breach, or the resolved
-    /// notice.
+    /// Removes suppressed alerts and notices that a new alert replaces: a milder alert, the alert of an earlier breach, or the
+    /// resolved notice.
     fn supersede(&mut self, new: &ModelAlert) {
         let is_threshold = self.rule(new).kind == Kind::Threshold;
         let is_same = |waiting: &Suppressed| (waiting.alert.rule, waiting.alert.device) == (new.rule, new.device);
@@ -362,11 +362,10 @@ impl NaiveEngine<'_> {
         }
     }
 
-    /// Resolves suppressed alerts of counts and sums that a cleaning ends, or an answer to an alert of this rule and device.
-    pub(super) fn clean_suppressed(&mut self, cleaned: i64, only: Option<(usize, usize)>) {
+    /// Resolves suppressed alerts of counts and sums that a cleaning ends, or an answer to the alert that they are about.
+    pub(super) fn clean_suppressed(&mut self, cleaned: i64, answered: Option<&ModelLife>) {
         for mut suppressed in std::mem::take(&mut self.suppressed) {
-            let ModelAlert { rule, device, .. } = suppressed.alert;
-            if only.is_some_and(|only| only != (rule, device)) {
+            if answered.is_some_and(|life| !self.is_about(life, &suppressed.alert)) {
                 self.suppressed.push(suppressed);
                 continue;
             }

@@ -1,5 +1,5 @@
-//! Random zones with realistic traffic: nearly every push has one reading, some are late or early, cleanings are pushes of their own
-//! and late, and a sweep runs each minute.
+//! Random zones with realistic traffic: nearly every push has one reading, some are late or early, cleanings are pushes of
+//! their own and late, and a sweep runs each minute.
 
 use std::ops::RangeInclusive;
 
