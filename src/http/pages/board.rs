@@ -220,11 +220,11 @@ impl BoardPage<'_> {
                 ", since " (card.since) "."
             }
             p.status {
-                @match (life.holder(self.answers.now), life.first_done()) {
+                @match (life.holder(self.answers.now), life.last_done()) {
                     (Some(claim), _) => {
                         strong { (name(&claim.by)) " has it" } " until " (card.moment(claim.hold.until)) "."
                     }
-                    (None, Some((at, _))) if life.is_done() => { "Reported done at " (card.moment(at)) "." }
+                    (None, Some(at)) => { "Reported done at " (card.moment(at)) "." }
                     _ if life.started.is_some() => { "People have begun." }
                     _ => { strong { "Nobody has it." } }
                 }

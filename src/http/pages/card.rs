@@ -41,7 +41,7 @@ fn status(open: &OpenAlert, card: &AlertCard, answers: &Answers<'_>) -> Vec<Mark
     let (life, at) = (&open.life, |at| card.moment(at));
     let by = |claim: &Claim| if claim.by.is_empty() { name("Somebody") } else { name(&claim.by) };
     let mut lines = Vec::new();
-    if let (true, Some((done, _))) = (life.is_done(), life.first_done()) {
+    if let Some(done) = life.last_done() {
         lines.push(html! { "Reported done at " (at(done)) ". It stays open until the sensor confirms it." });
     } else if let Some(found) = &life.contradiction {
         lines.push(html! { "It was reported done, but the sensor measured it again at " (at(found.at)) "." });
