@@ -107,6 +107,9 @@ def follow(host, browser, board, soap, pictures):
     looked = phone(browser)
     looked.goto(link)
     pictures and check(looked, "link")
+    looked.emulate_media(media="print")
+    assert not looked.get_by_role("button").first.is_visible(), "nobody can press a button on paper"
+    looked.emulate_media(media="screen")
     assert (looked.problems, board.problems) == ([], [])
 
     one.get_by_label("Your team or initials").fill("AB")
