@@ -172,14 +172,10 @@ impl Answers<'_> {
     ) -> Result<AnswerOutcome, UnavailableError> {
         let outcome = Mutex::new(AnswerOutcome::Over);
         let change = |zone: &str, state: ZoneState| {
-            let decided = state.lives.find(alert).map(|life| self.response(zone, life, action, by));
-            let (decided, response) = match decided {
-                Some(Ok(_)) if state.lives.facts().responses.len() >= MOST_WAITING => (AnswerOutcome::TooMany, None),
-                None => (AnswerOutcome::Over, None),
-                Some(Ok(response)) => (AnswerOutcome::Recorded, Some(response)),
-                Some(Err(outcome)) => (outcome, None),
-            };
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = decided;
+            let life = state.lives.find(alert);
+            let refused = life.map_or(Some(AnswerOutcome::Over), |life| self.refusal(&state, life, action, by));
+            let response = life.filter(|_| refused.is_none()).map(|life| self.response(zone, life, action, by));
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = refused.unwrap_or(AnswerOutcome::Recorded);
             match response {
                 None => Evaluation { state, ..Evaluation::default() },
                 Some(response) => engine::respond(&self.rules, state, &[&response], self.now, self.now),
@@ -209,48 +205,49 @@ impl Answers<'_> {
         Ok(is_new.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The response that records an answer, or why nothing changes.
-    fn response(
-        &self,
-        zone: &str,
-        life: &AlertLife,
-        action: AnswerAction,
-        by: &str,
-    ) -> Result<Response, AnswerOutcome> {
-        // The clock of a device can be ahead.
-        let at = self.now.max(life.at);
-        let hold = |length| Some(Hold { at, until: at.checked_add(length).unwrap_or(Timestamp::MAX) });
+    /// Why an answer changes nothing; `None` if it is recorded.
+    fn refusal(&self, state: &ZoneState, life: &AlertLife, action: AnswerAction, by: &str) -> Option<AnswerOutcome> {
+        let is_repeat =
+            |claim: &Claim, until: Timestamp| claim.by == by && until.duration_since(claim.hold.until).abs() < REPEAT;
+        let known = match (action, life.holder(self.now), &life.snoozed) {
+            _ if life.is_done() => Some(AnswerOutcome::Unchanged),
+            (AnswerAction::Take, Some(claim), _) if claim.by == by => Some(AnswerOutcome::Unchanged),
+            (AnswerAction::Take, Some(claim), _) => Some(AnswerOutcome::HeldBy(claim.clone())),
+            (AnswerAction::Snooze(length), _, Some(claim)) => {
+                is_repeat(claim, self.hold(life, length).until).then_some(AnswerOutcome::Unchanged)
+            }
+            _ => None,
+        };
+        let is_full = state.lives.facts().responses.len() >= MOST_WAITING;
+        known.or_else(|| is_full.then_some(AnswerOutcome::TooMany))
+    }
+
+    /// The response that records an answer.
+    fn response(&self, zone: &str, life: &AlertLife, action: AnswerAction, by: &str) -> Response {
         // Of an alert of a device without a zone, the id is that of the device.
         let key = ZoneKey::parse(zone);
         let (project, id) = key.map(|key| (key.project.into_owned(), key.id.into_owned())).unwrap_or_default();
-        let mut response = Response {
+        let response = Response {
             project: Some(project).filter(|project| !project.is_empty()),
             alert: Some(life.alert),
             by: Some(by.to_owned()),
             ..Response::new(id, ResponseSource::Reported)
         };
-        if life.is_done() {
-            return Err(AnswerOutcome::Unchanged);
-        }
         match action {
-            AnswerAction::Take => match life.holder(self.now) {
-                Some(claim) if claim.by == by => return Err(AnswerOutcome::Unchanged),
-                Some(claim) => return Err(AnswerOutcome::HeldBy(claim.clone())),
-                None => response.taken = hold(self.ack_for(life)),
-            },
-            AnswerAction::Done => response.done = Some(at),
-            AnswerAction::Snooze(length) => {
-                response.snoozed = hold(length);
-                let is_repeat = |claim: &&Claim| {
-                    let until = response.snoozed.map(|hold| hold.until);
-                    claim.by == by && until.is_some_and(|until| until.duration_since(claim.hold.until).abs() < REPEAT)
-                };
-                if life.snoozed.as_ref().filter(is_repeat).is_some() {
-                    return Err(AnswerOutcome::Unchanged);
-                }
-            }
+            AnswerAction::Take => Response { taken: Some(self.hold(life, self.ack_for(life))), ..response },
+            AnswerAction::Done => Response { done: Some(self.at(life)), ..response },
+            AnswerAction::Snooze(length) => Response { snoozed: Some(self.hold(life, length)), ..response },
         }
-        Ok(response)
+    }
+
+    /// The time of an answer. The clock of a device can be ahead.
+    fn at(&self, life: &AlertLife) -> Timestamp {
+        self.now.max(life.at)
+    }
+
+    fn hold(&self, life: &AlertLife, length: SignedDuration) -> Hold {
+        let at = self.at(life);
+        Hold { at, until: at.checked_add(length).unwrap_or(Timestamp::MAX) }
     }
 
     /// For how long an alert is taken.
