@@ -92,6 +92,8 @@ pub struct ZoneAlerts {
     pub location: Location,
     /// The open alerts, in the order in which they were raised.
     pub open: Vec<OpenAlert>,
+    /// The number of alerts that wait because they are muted or blocked, or nobody is on duty.
+    pub waiting: usize,
 }
 
 impl Answers<'_> {
@@ -150,6 +152,7 @@ impl Answers<'_> {
         let site = || Location { zone, project, ..Location::default() };
         Ok(ZoneAlerts {
             name: declared.or_else(learned).unwrap_or_else(|| named.id.to_owned()),
+            waiting: states.values().map(|state| state.suppressed.waiting()).sum(),
             cleaned: states.values().filter_map(|state| state.cleaned).max(),
             location: open.first().map_or_else(site, |open| open.life.location.clone()),
             open,

@@ -31,6 +31,10 @@ pub struct BoardView {
     pub devices: Vec<AlertLife>,
     /// The number of further alerts about devices.
     pub more_devices: usize,
+    /// The number of alerts that wait because they are muted or blocked, or nobody is on duty.
+    pub waiting: usize,
+    /// The number of rooms in which they wait.
+    pub waiting_zones: usize,
     /// The newest alerts of all these, the newest first.
     pub newest: Vec<AlertLife>,
     /// Messages that are not sent, by channel.
@@ -108,6 +112,8 @@ impl BoardView {
         self.silent.extend(silent);
         self.devices.extend(others);
         self.more_devices += std::mem::take(&mut zone.more_devices);
+        self.waiting += zone.waiting;
+        self.waiting_zones += usize::from(zone.waiting > 0);
         if !zone.alerts.is_empty() {
             self.zones.push(zone);
         }
@@ -140,5 +146,7 @@ mod tests {
         assert_eq!((board.zones.len(), board.silent.len(), board.devices.len(), board.more_devices), (1, 1, 1, 20));
         board.add(Attention { devices: board.silent.clone(), ..Attention::default() });
         assert_eq!((board.zones.len(), board.silent.len(), board.newest.len()), (1, 2, 4), "no room without an alert");
+        board.add(Attention { waiting: 3, ..Attention::default() });
+        assert_eq!((board.zones.len(), board.waiting, board.waiting_zones), (1, 3, 1), "alerts that wait are counted");
     }
 }

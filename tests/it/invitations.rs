@@ -169,6 +169,17 @@ fn a_revoked_invitation_has_ended_and_the_others_have_not() {
 }
 
 #[test]
+fn a_url_where_phones_keep_no_invitation_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    SqliteStore::open(&folder.path().join("state.db")).unwrap();
+    let at = |url: &str| invite(folder.path(), &["--team", "A", "--role", "view", "--url", url]);
+    let refused = at("http://10.0.0.5:8080");
+    assert_eq!(refused.exit, Some(2));
+    assert!(refused.err.contains("only over HTTPS"), "{}", refused.err);
+    assert_eq!(at("http://127.0.0.1:8080").exit, Some(0), "a browser on this machine keeps it");
+}
+
+#[test]
 fn an_invitation_is_created_while_the_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let server = crate::support::Server::start(&mut serve(folder.path()));

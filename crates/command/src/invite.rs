@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use qrcode::render::{svg, unicode::Dense1x2};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::display::{is_hidden, line};
-use smartclean_push::ingest::PublicUrl;
 use smartclean_push::ingest::links::{INVITATION, Invitation, Role, create_invitation};
 use smartclean_push::ingest::ports::{Commit, IndexEntry, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::{PublicUrl, PublicUrlError};
 use tokio::runtime::Runtime;
 
 use crate::columns::columns;
@@ -47,7 +47,7 @@ pub(super) struct InviteCommand {
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i64).range(1..=90))]
     days: i64,
     /// The URL at which phones reach the receiver, without a path
-    #[arg(long, value_name = "URL", requires = "team")]
+    #[arg(long, value_name = "URL", requires = "team", value_parser = phone_url)]
     url: Option<PublicUrl>,
     /// Also write the QR code to this file, as SVG
     #[arg(long, value_name = "FILE", requires = "team")]
@@ -61,6 +61,14 @@ pub(super) struct InviteCommand {
     /// The state of the receiver: the file state.db of a data folder, or dynamodb://table
     #[arg(long, value_name = "STATE")]
     state: String,
+}
+
+/// Parses a URL for phones, which keep the cookie of an invitation only over HTTPS.
+pub(super) fn phone_url(text: &str) -> Result<PublicUrl, String> {
+    let url: PublicUrl = text.parse().map_err(|error: PublicUrlError| error.to_string())?;
+    let remedy =
+        "phones keep an invitation only over HTTPS: write https://, and put a TLS proxy in front of the server";
+    if url.takes_cookies() { Ok(url) } else { Err(remedy.to_owned()) }
 }
 
 /// What an invited phone may do.
@@ -212,10 +220,7 @@ async fn revoke(
     let body = serde_json::to_string(&revoked).or_failure("the invitation cannot be written")?;
     match store.commit(&stored.key, stored.version, &body, IndexEntry::default()).await? {
         Commit::Done => {
-            print(format_args!(
-                "Revoked the invitation {id} of {}: its phones can no longer answer\n",
-                line(&revoked.team)
-            ));
+            print(format_args!("Revoked the invitation {id} of {}: it no longer opens a page\n", line(&revoked.team)));
             Ok(())
         }
         Commit::Lost => Err(Failure::new("something else changed the invitation meanwhile. Run the command again")),

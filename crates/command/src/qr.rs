@@ -13,6 +13,7 @@ use qrcode::{EcLevel, QrCode};
 use smartclean_push::domain::rules::{MentionKind, RuleSet};
 use smartclean_push::ingest::PublicUrl;
 
+use crate::invite::phone_url;
 use crate::output::{note, print_results};
 use crate::{Failure, OrFailure as _, rules};
 
@@ -35,7 +36,7 @@ pub(super) struct QrCommand {
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
     /// The URL at which phones reach the receiver, without a path
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = phone_url)]
     url: PublicUrl,
     /// Only the zones of this site, by name or id
     #[arg(long)]

@@ -84,7 +84,7 @@ impl<'n> Renderer<'n> {
             let line = wrapped(&texts.email_answer(link));
             rendered.email = rendered.email.replacen("\n\n", &format!("\n\n{line}\n\n"), 1);
             rendered.html.answer = Some((texts.answer_button(), link.to_owned()));
-            rendered.default = format!("{} {answer}", rendered.default);
+            rendered.default = format!("{}\n{answer}", rendered.default);
             if let Ok(Value::Object(mut facts)) = serde_json::from_str(&rendered.json) {
                 facts.insert("link".to_owned(), link.into());
                 rendered.json = Value::Object(facts).to_string();
@@ -242,7 +242,7 @@ mod tests {
         let both = with(true, true);
         let (head, rest) = plain.email.split_once("\n\n").unwrap();
         assert_eq!(both.email, format!("{head}\n\nAnswer (I take it, done, snooze):\n{LINK}\n\n{rest}"));
-        assert_eq!(both.default, format!("{} Answer: {LINK}", plain.default));
+        assert_eq!(both.default, format!("{}\nAnswer: {LINK}", plain.default));
         assert_eq!(both.sms, format!("{} Answer: {LINK}", plain.sms));
         let mut facts: Value = serde_json::from_str(&both.json).unwrap();
         assert_eq!(facts.as_object_mut().unwrap().remove("link"), Some(LINK.into()));

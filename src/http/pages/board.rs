@@ -16,7 +16,6 @@ use super::error::PageError;
 use super::layout::{add_headers, name, page};
 use crate::domain::alert::life::AlertLife;
 use crate::domain::digest::Digest;
-use crate::domain::location::Location;
 use crate::domain::state::{Attention, ZoneKey};
 use crate::ingest::answers::Answers;
 use crate::ingest::board::BoardView;
@@ -147,8 +146,9 @@ struct BoardPage<'v> {
 
 impl BoardPage<'_> {
     fn content(&self, reloads: bool) -> Markup {
-        let BoardView { zones, has_more, silent, devices, more_devices, newest, mutes, unsent, last_push, outdated } =
+        let BoardView { zones, has_more, silent, devices, more_devices, waiting, waiting_zones, newest, .. } =
             self.view;
+        let BoardView { mutes, unsent, last_push, outdated, .. } = self.view;
         html! {
             h1 { "What needs attention" }
             @if let Some(at) = *outdated {
@@ -168,6 +168,9 @@ impl BoardPage<'_> {
             @if *has_more { p { "More rooms need attention. This page shows the most urgent ones." } }
             (self.list("Silent sensors", silent))
             (self.list("Batteries and signals", devices))
+            @if *waiting > 0 {
+                p { "Alerts that wait, because they are muted or blocked, or nobody is on duty: " (waiting) ", in rooms: " (waiting_zones) "." }
+            }
             @if *more_devices > 0 { p { "And " (more_devices) " more of these." } }
             @if !newest.is_empty() {
                 details { summary { "The newest alerts" } (self.rows(newest)) }
@@ -183,14 +186,14 @@ impl BoardPage<'_> {
                 p { "Muted until " (mute.until) ": " (name(&mute.what)) " (" (name(&mute.reason)) ")." }
             }
             p.note {
-                "Times are in " (name(&self.time_zone())) ". "
+                "Times of a room are local. The others are in " (name(&self.time_zone())) ". "
                 @if reloads { "This page reloads every 30 seconds. " a href="?reload=no" { "Stop reloading" } }
                 @else { a href="?" { "Reload by itself" } }
             }
         }
     }
 
-    fn zone(&self, Attention { zone, alerts, more, suppressed, .. }: &Attention) -> Markup {
+    fn zone(&self, Attention { zone, alerts, more, waiting, .. }: &Attention) -> Markup {
         let Some(first) = alerts.first() else { return html! {} };
         let (location, names) = (&first.location, &self.answers.rules.names);
         let title =
@@ -205,7 +208,7 @@ impl BoardPage<'_> {
                 }
                 @for life in alerts { (self.alert(life)) }
                 @if *more > 0 { p { "And " (more) " more." } }
-                @if *suppressed > 0 { p.note { "Suppressed alerts: " (suppressed) } }
+                @if *waiting > 0 { p.note { "Alerts that wait: " (waiting) } }
             }
         }
     }
@@ -227,6 +230,10 @@ impl BoardPage<'_> {
                     (None, Some(at)) => { "Reported done at " (card.moment(at)) "." }
                     _ if life.started.is_some() => { "People have begun." }
                     _ => { strong { "Nobody has it." } }
+                }
+                @if let Some(until) = life.snoozed_until(self.answers.now) { " Snoozed until " (card.moment(until)) "." }
+                @for told in life.escalated.iter().filter(|told| !told.to.is_empty()) {
+                    " Passed on to " (name(&told.to.join(", "))) " at " (card.moment(told.at)) "."
                 }
             }
         }
@@ -252,17 +259,19 @@ impl BoardPage<'_> {
         AlertCard::new(life, &self.answers.rules, self.answers.now)
     }
 
-    /// The local time of the newest alert's site, as most receivers have one time zone.
+    /// The local time of the site of the newest alert that has one, as most receivers have one time zone.
     fn moment(&self, at: Timestamp) -> String {
-        moment(&self.location(), &self.answers.rules, at, self.answers.now)
-    }
-
-    fn location(&self) -> Location {
-        self.view.newest.first().map(|life| life.location.clone()).unwrap_or_default()
+        let location = self.local().map(|life| life.location.clone()).unwrap_or_default();
+        moment(&location, &self.answers.rules, at, self.answers.now)
     }
 
     fn time_zone(&self) -> String {
-        self.view.newest.first().map_or_else(|| "UTC".to_owned(), |life| self.card(life).time_zone)
+        self.local().map_or_else(|| "UTC".to_owned(), |life| self.card(life).time_zone)
+    }
+
+    /// The newest alert that is in a room: a test alert is in none.
+    fn local(&self) -> Option<&AlertLife> {
+        self.view.newest.iter().find(|life| life.location.zone.is_some())
     }
 }
 

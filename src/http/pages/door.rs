@@ -56,6 +56,9 @@ pub(super) async fn respond(
             }
         }
         @if shown.is_empty() { p { "No alert is open here." } }
+        @if found.waiting > 0 {
+            p { "Alerts that wait, because they are muted or blocked, or nobody is on duty: " (found.waiting) "." }
+        }
         @for (number, open) in shown.iter().enumerate() { (card(open, number, answers, visitor)) }
         @if !more.is_empty() { p { (more.len()) " more alerts are open here." } }
     };

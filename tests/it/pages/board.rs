@@ -1,8 +1,12 @@
 //! The board: what it shows to whom, and how it reloads.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use smartclean_push::domain::alert::SuppressionReason;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::{Suppression, ZoneKey, ZoneState};
 use smartclean_push::ingest::links::Role;
+use smartclean_push::ingest::ports::{AttentionEntry, Commit, IndexEntry, StateStore as _};
 
 use super::{HOSTS, Page, Pages, Sent};
 use crate::support::{body, push_to, reading_with};
@@ -143,5 +147,40 @@ async fn while_the_state_is_down_a_phone_sees_the_last_board_and_its_age() {
         pages.state.set_broken(false);
         let page = pages.board(&known, |get| get).await;
         assert!(page.status == 200 && !page.body.contains("does not answer"), "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn alerts_that_wait_are_counted_on_the_board_and_at_the_door() {
+    for host in HOSTS {
+        let pages = Pages::new(host).await;
+        let phone = pages.invite(Role::Respond).await;
+        let door = |get| Sent { path: "/board/z/zone?project=building".to_owned(), ..get };
+        for page in [pages.board(&phone, |get| get).await, pages.board(&phone, door).await] {
+            assert!(!page.body.contains("Alerts that wait"), "{host:?} {}", page.body);
+        }
+        let key = ZoneKey::zone("building", "zone").to_string();
+        let document = pages.documents().remove(&key).unwrap();
+        let mut state: ZoneState = serde_json::from_str(&document.body).unwrap();
+        let (rules, until) = (RuleSet::pack(), pages.now + SignedDuration::from_hours(1));
+        let alert = state.lives.open()[0].to_alert(rules.rule("soap-low").unwrap());
+        state.suppressed.add(Suppression {
+            alert,
+            device: "soap".to_owned(),
+            reason: SuppressionReason::Mute,
+            until,
+            to: Vec::new(),
+            told: false,
+            resolved_at: None,
+            announced: false,
+        });
+        let index = IndexEntry { due: None, attention: AttentionEntry::of(&key, &state).unwrap() };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(pages.state.commit(&key, document.version, &text, index).await.unwrap(), Commit::Done);
+        let page = pages.board(&phone, |get| get).await;
+        assert!(page.body.contains("nobody is on duty: 1, in rooms: 1."), "{host:?} {}", page.body);
+        assert!(page.body.contains("Alerts that wait: 1"), "{host:?} {}", page.body);
+        let page = pages.board(&phone, door).await;
+        assert!(page.body.contains("nobody is on duty: 1."), "{host:?} {}", page.body);
     }
 }

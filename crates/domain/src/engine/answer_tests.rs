@@ -273,7 +273,7 @@ fn done_drops_no_suppressed_complaint_about_another_reason() {
         zone.rules = FollowedZone::new(mute).rules;
         assert!(zone.complain(reasons, "10:05").is_empty(), "it is muted");
         zone.done("bad-feedback", "10:10");
-        assert_eq!(zone.state.suppressed.alerts(), left, "{reasons:?}");
+        assert_eq!(zone.state.suppressed.waiting(), left, "{reasons:?}");
     }
 }
 

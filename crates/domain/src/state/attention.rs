@@ -34,9 +34,9 @@ pub struct Attention {
     /// The number of further ones.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub more_devices: usize,
-    /// The number of alerts of the zone that are suppressed.
+    /// The number of alerts of the zone that wait until their suppression ends.
     #[serde(skip_serializing_if = "is_zero", default)]
-    pub suppressed: usize,
+    pub waiting: usize,
     /// Messages that a channel has tried to send several times, by channel.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub unsent: BTreeMap<Channel, UnsentMessages>,
@@ -60,11 +60,12 @@ impl UnsentMessages {
 }
 
 impl Attention {
-    /// The summary of the zone with this key; `None` if it has no open alert and no channel fails.
+    /// The summary of the zone with this key; `None` if it has no alert and no channel fails.
     #[must_use]
     pub fn of(zone: &str, state: &ZoneState) -> Option<Self> {
         let (mut open, unsent) = (state.lives.open().iter().collect::<Vec<_>>(), unsent(state));
-        if open.is_empty() && unsent.is_empty() {
+        let waiting = state.suppressed.waiting();
+        if open.is_empty() && unsent.is_empty() && waiting == 0 {
             return None;
         }
         open.sort_by_key(|life| urgency(life));
@@ -77,7 +78,7 @@ impl Attention {
             more: more(&alerts),
             devices: first(&devices),
             more_devices: more(&devices),
-            suppressed: state.suppressed.alerts(),
+            waiting,
             unsent,
         })
     }
@@ -90,7 +91,8 @@ impl Attention {
         let unsent = self.unsent.values().map(|unsent| unsent.since).min();
         let unsent =
             unsent.map(|since| format!("{}~{}", severity_key(false, Severity::Critical as u8), seconds(since)));
-        alerts.map(sort_key).or(unsent).unwrap_or_default()
+        // Where alerts only wait, nobody has to do anything yet.
+        alerts.map(sort_key).or(unsent).unwrap_or_else(|| "2".to_owned())
     }
 }
 
@@ -175,6 +177,16 @@ mod tests {
         assert_eq!(low.sort_key(), key(&low.alerts), "a channel that fails hides no worse alert");
         state.outbox.remove(Channel::Sns, &ids);
         assert_eq!(Attention::of("zone", &state), None);
+    }
+
+    #[test]
+    fn alerts_that_wait_are_counted_and_come_last() {
+        let waiting = Attention { waiting: 2, ..Attention::default() };
+        let done = AlertLife {
+            done: [(ResponseSource::Reported, life(Severity::Low, 9).raised)].into(),
+            ..life(Severity::Low, 0)
+        };
+        assert!(key(&[done]) < waiting.sort_key());
     }
 
     #[test]

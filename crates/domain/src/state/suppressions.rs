@@ -144,11 +144,11 @@ impl Suppressions {
         self.counted += alerts;
     }
 
-    /// The number of suppressed alerts, without those that are resolved.
+    /// The number of alerts that wait until their suppression ends. Those that are resolved do not count.
     #[must_use]
-    pub fn alerts(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         let named = self.named.iter().filter(|known| known.resolved_at.is_none()).count();
-        named + self.unnamed.iter().map(|known| known.count).sum::<usize>() + self.counted
+        named + self.unnamed.iter().map(|known| known.count).sum::<usize>()
     }
 
     /// Returns and resets the number of counted alerts.
