@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from local_aws import make_certificate
-from receivers import CLIENT, Hook, Mailboxes, OwnServer, command, eventually
+from receivers import CLIENT, Hook, Mailboxes, OwnServer, command, eventually, without_token
 
 # A delivery is leased for a minute. The next sweep after it, up to a minute later, repeats it.
 RETRIED = 150
@@ -73,10 +73,11 @@ def an_alert_a_digest_a_resolved_notice_and_a_notice_go_out_over_both(world):
     eventually(lambda: mailboxes.messages and hook.calls)
     [(_, to, message)], [(_, hook_id, record)] = mailboxes.messages, hook.calls
     [line] = server.records()
-    assert record == line and hook_id == line["id"]
+    assert without_token(record) == without_token(line) and hook_id == line["id"]
     assert (to, message["From"]) == ("ops@example.com", "SmartClean <alerts@example.com>")
     assert (message["Subject"], message["Message-ID"]) == (line["subject"], f"<{line['id']}@example.com>")
-    assert message.get_body(("plain",)).get_content().split() == line["message"]["email"].split()
+    email = without_token(message.get_body(("plain",)).get_content())
+    assert email.split() == without_token(line["message"]["email"]).split()
 
     requests.post(f"{server.url}/zones/w1/cleaned", auth=CLIENT, timeout=20).raise_for_status()
     eventually(lambda: len(mailboxes.messages) == 2 and len(hook.calls) == 2)
@@ -216,7 +217,8 @@ def a_webhook_that_fails_is_called_again_with_the_same_id(world):
     server = world.server(hook=hook)
     server.spill()
     first, second = eventually(lambda: len(hook.calls) == 2 and hook.calls, RETRIED)
-    assert second[1:] == first[1:] and second[0] - first[0] >= 55
+    assert second[1] == first[1] and without_token(second[2]) == without_token(first[2])
+    assert second[0] - first[0] >= 55
 
 
 @scenario
