@@ -2,6 +2,8 @@
 
 mod csv;
 mod page;
+#[cfg(test)]
+mod property_tests;
 mod tables;
 #[cfg(test)]
 mod tests;
