@@ -25,7 +25,7 @@ pub const MOST_ALERTS: usize = 20;
 const MOST_WAITING: usize = 400;
 /// Most projects of a page about a zone, which names no project.
 const MOST_PROJECTS: usize = 20;
-/// The same answer of the same people within this time is a repeat.
+/// Within this time, the same snooze of the same people is a repeat, and so is any cleaning of a zone.
 const REPEAT: SignedDuration = SignedDuration::from_mins(1);
 
 /// What pages read and change, at one point in time.
@@ -45,11 +45,11 @@ pub struct Answers<'p> {
 /// An answer to an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerAction {
-    /// They take it.
+    /// They take the alert: it is acknowledged for `ack_for`.
     Take,
-    /// They are done.
+    /// They report the work as done.
     Done,
-    /// They snooze it for this time.
+    /// They snooze the alert for this time.
     Snooze(SignedDuration),
 }
 
@@ -195,11 +195,12 @@ impl Answers<'_> {
     pub async fn clean_zone(&self, zone: &ZoneAlerts, team: &str) -> Result<bool, UnavailableError> {
         let is_new = Mutex::new(false);
         let change = |key: &str, state: ZoneState| {
-            let is_repeat = state.cleaned.is_some_and(|at| self.now.duration_since(at) < REPEAT);
+            // The clock of the source of the last cleaning can be ahead.
+            let is_repeat = state.cleaned.is_some_and(|at| self.now.duration_since(at).abs() < REPEAT);
+            *is_new.lock().unwrap_or_else(PoisonError::into_inner) = !is_repeat;
             if is_repeat {
                 return Evaluation { state, ..Evaluation::default() };
             }
-            *is_new.lock().unwrap_or_else(PoisonError::into_inner) = true;
             let (project, by) = (zone.projects.get(key).cloned(), Some(team.to_owned()));
             let response = Response { project, by, ..Response::reported(&*zone.id, self.now) };
             engine::respond(&self.rules, state, &[&response], self.now, self.now)

@@ -11,8 +11,8 @@ use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 use domain::digest::Digest;
 use domain::response::{Hold, ReceivedResponse, Response, ResponseSource};
-use domain::rules::names::Names;
 use domain::rules::RuleSet;
+use domain::rules::names::Names;
 
 /// Monday, 10:00 in Singapore.
 fn start() -> Timestamp {
